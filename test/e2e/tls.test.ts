@@ -216,7 +216,14 @@ it.each([
   await client.closed();
   await vi.waitFor(() => expect(board.stats().upgrades.failed).toBe(1));
   await vi.waitFor(() => expect(handshakesOf(board)).toBe(0));
-  expect(board.stats().upgrades).toEqual({ accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 1 });
+  expect(board.stats().upgrades).toEqual({
+    accepted: 0,
+    refused: {},
+    abandoned: 0,
+    timedOut: 0,
+    failed: 1,
+    passedOn: 0,
+  });
   // Only the peer is to blame.
   expect(failed).not.toHaveBeenCalled();
   await expectEcho(await open(port));

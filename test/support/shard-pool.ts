@@ -31,7 +31,7 @@ export async function startPool(
 ): Promise<ShardPool> {
   const owner = {
     ...{ event: (_: number, one: ShardEvent) => event(one), reported: vi.fn(), shardLost: vi.fn() },
-    ...{ shardReplaced: vi.fn(), shardFailed: vi.fn() },
+    ...{ shardReplaced: vi.fn(), shardFailed: vi.fn(), lateUpgrade: vi.fn() },
     ...{ clientLeft: vi.fn(), moved: vi.fn(), published: vi.fn(), engineLost: vi.fn(), engineFailed: vi.fn() },
   };
   const mail = new MailRouter({ shard: undefined, mailReceived: () => "gone", mailUndelivered: () => {} });

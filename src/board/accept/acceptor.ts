@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import { reportError, reviveError, SwitchboardError } from "../../errors.ts";
 import type { Params } from "../../runtime/actor/context/actor-context.ts";
 import { UpgradeCounters } from "../../runtime/stats/upgrade-counters.ts";
@@ -12,12 +13,15 @@ import { type Accepted, checkHandshake, type ServerHandshakeOptions } from "../.
 import type { CompressionOptions } from "../../wire/protocol/deflate/compression.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import { descriptorRoom, outOfDescriptors } from "../../wire/transport/descriptors.ts";
+import { flushed } from "../../wire/transport/handoff.ts";
 import type { HandoffResult } from "../../wire/transport/pending-handoffs.ts";
 import { refuseUpgrade, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
 import type { ActorName, HandoffEnvelope } from "../connection/connection-host.ts";
 import type { Permit } from "./admission-control.ts";
 import { type Authorize, checkCloneable, PendingVerdicts } from "./authorize.ts";
 import type { ClientAddresses } from "./client-address.ts";
+import { HeldUpgrades } from "./held-upgrades.ts";
+import { LEFT_BEHIND } from "./late-upgrade.ts";
 import { Http1OpeningHandshake, type OpeningHandshake, switchingToWebSocket } from "./opening-handshake.ts";
 import { recordRequest } from "./record-request.ts";
 import { SocketWatch, takenError } from "./routes/socket-watch.ts";
@@ -54,6 +58,11 @@ export interface AcceptorOwner {
   place(request: IncomingMessage, params: Params, actor: ActorName): Destination | undefined;
   /** The one destination, where connections stay in the thread of their handshake. */
   readonly here?: Destination;
+  /**
+   * Passes an upgrade on to the process that has taken over. Returns false, and changes nothing, if that can't be.
+   * Absent where nothing can take over.
+   */
+  passOn?(handshake: OpeningHandshake): boolean;
   /** Finds the client behind trusted proxies. Absent where no proxies are trusted. */
   readonly clients?: ClientAddresses | undefined;
   /** Reports a handshake that failed for a reason that is not its peer's. */
@@ -71,6 +80,8 @@ export interface AcceptorOptions {
   readonly series?: string;
   /** Compression of messages. Default: none. */
   readonly compression?: CompressionOptions | undefined;
+  /** Upgrades that wait while another process takes over. Default: none ever do. */
+  readonly held?: HeldUpgrades;
 }
 
 /** Statuses of the answers to `clientError` events of `node:http`, by error code. Other codes get 400. */
@@ -96,6 +107,9 @@ interface AcceptedHandshake {
   readonly clientKey?: string | undefined;
 }
 
+/** Time in ms between two looks at the handshakes under way. */
+const POLL_MS = 5;
+
 const TIMED_OUT = new SwitchboardError("ERR_HANDSHAKE_TIMEOUT", "the handshake took too long");
 
 export class Acceptor {
@@ -109,26 +123,37 @@ export class Acceptor {
   /** Shard and address prefix of the newest id, and what that id begins with: ids share the text. */
   #newest = { shard: -1, addressPrefix: "", text: "" };
   #closed = false;
+  readonly #held: HeldUpgrades;
+  /** Number of handshakes that wait for the outcome of a takeover. */
+  #waiting = 0;
   readonly #verdicts = new PendingVerdicts();
 
   constructor(
     owner: AcceptorOwner,
-    { counters = new UpgradeCounters(), addressPrefix = () => "", series = "", compression }: AcceptorOptions = {},
+    {
+      counters = new UpgradeCounters(),
+      addressPrefix = () => "",
+      series = "",
+      compression,
+      held = new HeldUpgrades(),
+    }: AcceptorOptions = {},
   ) {
     this.#owner = owner;
     this.outcomes = new UpgradeOutcomes(counters, (error) => owner.handshakeFailed(error));
     this.#addressPrefix = addressPrefix;
     this.#series = series;
     this.#compression = compression;
+    this.#held = held;
   }
 
   get counters(): UpgradeCounters {
     return this.outcomes.counters;
   }
 
-  /** Number of handshakes under way. */
-  get underWay(): number {
-    return this.#pending.size;
+  /** Resolves when no handshake is under way but those that wait for the outcome of a takeover, or after `limitMs`. */
+  async quiet(limitMs: number): Promise<void> {
+    const deadline = performance.now() + limitMs;
+    while (this.#pending.size > this.#waiting && performance.now() < deadline) await delay(POLL_MS);
   }
 
   /** Answers everything with 503 from now on; resolves when the handshakes under way have ended. */
@@ -238,6 +263,7 @@ export class Acceptor {
     if (handshake.turn !== undefined) await handshake.turn;
     if (this.#isOver(handshake)) return;
     if (params === undefined) return this.#refuse(handshake, { status: 404 });
+    if (!this.#held.isOpen && (await this.#isPassedOn(handshake))) return;
     if (this.#closed) return this.#refuse(handshake, UNAVAILABLE);
     const checked = handshake.check(this.checksOf(settings));
     if (!checked.ok) {
@@ -269,6 +295,8 @@ export class Acceptor {
     const { request, socket, head } = handshake;
     const verdict = await this.#verdicts.ask(settings.authorize, request, socket, params);
     if (this.#isOver(handshake)) return;
+    // The takeover has begun meanwhile, and its connections are stopped.
+    if (!this.#held.isOpen && (await this.#isPassedOn(handshake))) return;
     if (verdict?.status !== undefined) return this.#refuse(handshake, verdict);
     if (verdict !== undefined && this.#owner.isRemote) checkCloneable(verdict.session);
     const destination = this.#closed ? undefined : this.#owner.place(request, params, settings.actor);
@@ -294,6 +322,20 @@ export class Acceptor {
     const result = await handoff;
     if (result.outcome === "stayed") this.#withdraw(handshake, result.socket, result.error);
     else this.outcomes.handedOff(result, request);
+  }
+
+  /** Waits for the outcome of a takeover. Returns true if the upgrade is nobody's here any more. */
+  async #isPassedOn(handshake: OpeningHandshake): Promise<boolean> {
+    const { socket, request } = handshake;
+    this.#waiting++;
+    await this.#held.settled();
+    this.#waiting--;
+    if (this.#held.phase === "passing" && socket.writableLength > 0) await flushed(socket);
+    if (this.#isOver(handshake)) return true;
+    if (this.#held.phase !== "passing") return false;
+    if (this.#owner.passOn?.(handshake) === true) this.outcomes.passedOn(request);
+    else this.#refuse(handshake, LEFT_BEHIND);
+    return true;
   }
 
   /** Answers a peer whose socket couldn't leave this thread. `socket` replaces the handshake's own socket. */

@@ -17,6 +17,7 @@ export interface ShardPortSettings {
 
 /** A port whose handshakes the shard does. */
 export interface ShardPort {
+  readonly listenerId: number;
   /** Server that reads HTTP, or TLS and HTTP, from the sockets that it is given. */
   readonly server: Server;
   readonly settings: HandshakeSettings;

@@ -28,6 +28,11 @@ export class UpgradeOutcomes {
     if (upgradeChannel.hasSubscribers) upgradeChannel.publish({ request, outcome });
   }
 
+  /** Tells of an upgrade that goes to the process that has taken over. It is counted once that process has it. */
+  passedOn(request: UpgradeRequest): void {
+    if (upgradeChannel.hasSubscribers) upgradeChannel.publish({ request, outcome: "passedOn" });
+  }
+
   /** @param request undefined where no request could be read */
   refused({ status }: UpgradeRefusal, request: UpgradeRequest | undefined): void {
     this.counters.addRefused(status);

@@ -17,7 +17,7 @@ import type { ConnectionHost } from "./connection-host.ts";
 export interface UpgradeDiagnostics {
   /** Undefined if the request couldn't be parsed. */
   readonly request: UpgradeRequest | undefined;
-  readonly outcome: "accepted" | "refused" | "abandoned" | "failed";
+  readonly outcome: "accepted" | "refused" | "abandoned" | "failed" | "passedOn";
   /** HTTP status of a refusal. */
   readonly status?: number;
 }

@@ -7,6 +7,7 @@ import type { TopicRule } from "../../runtime/streams/topic-rules.ts";
 import type { HandoffEnd } from "../../wire/transport/pending-handoffs.ts";
 import type { ThreadWay } from "../../wire/transport/tcp-sockets.ts";
 import type { ShardPortSettings } from "../accept/shard-port.ts";
+import type { LateSocket } from "../accept/sockets/socket-acceptor-owner.ts";
 import type { ActorName, ConnectionLimits } from "../connection/connection-host.ts";
 import type { ShardEvent } from "../connection/shard-events.ts";
 import type { MovesReport } from "./moving/messages.ts";
@@ -116,6 +117,14 @@ export interface ModuleReport {
   readonly value: unknown;
 }
 
+/**
+ * A socket that came too late for this process, for the process that has taken over. A handle comes with the message;
+ * the main thread claims a descriptor from the shard's estate (`claimDescriptor`).
+ */
+export interface LateUpgradeReport extends LateSocket {
+  readonly kind: "lateUpgrade";
+}
+
 /** Message from a shard to the main thread. */
 export type ShardReport =
   | { readonly kind: "ready"; readonly actors: ReadonlyMap<ActorName, ActorModuleFacts> }
@@ -132,4 +141,5 @@ export type ShardReport =
   | MovesReport
   /** A publish for subscribers that have gone to another process. */
   | { readonly kind: "published"; readonly publish: PassedPublish }
+  | LateUpgradeReport
   | ({ readonly kind: "shutdownDone" } & ShutdownCounts);

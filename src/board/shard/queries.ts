@@ -51,9 +51,16 @@ export type TakeoverQuery =
   | StartPassedQuery
   | AnswerForQuery
   /**
-   * Close the listening servers of this shard. Their sockets stay open where the main thread has descriptors of them.
+   * Close the listening servers of this shard, and let upgrades wait that come from now on. The sockets of the servers
+   * stay open where the main thread has descriptors of them. The answer comes when no handshake is under way, or after
+   * `limitMs`.
    */
-  | { readonly kind: "stopAccepting" }
+  | { readonly kind: "stopAccepting"; readonly limitMs: number }
+  /**
+   * Accept upgrades again, also those that have waited; or pass them, and sockets without a request, on to the process
+   * that has taken over (`LateUpgradeReport`).
+   */
+  | { readonly kind: "releaseUpgrades"; readonly phase: "open" | "passing" }
   /** Keep publishes to topics without history from now on. */
   | { readonly kind: "holdPublishes" }
   /** Make the publishes that were kept. `forwards`: report them, and all later ones, for another process. */
@@ -73,6 +80,7 @@ const TAKEOVER_QUERIES: ReadonlySet<string> = new Set<TakeoverQuery["kind"]>([
   "startPassed",
   "answerFor",
   "stopAccepting",
+  "releaseUpgrades",
   "holdPublishes",
   "releasePublishes",
   "settle",
@@ -116,6 +124,7 @@ export interface QueryAnswers {
   readonly startPassed: StartedConnections;
   readonly answerFor: true;
   readonly stopAccepting: true;
+  readonly releaseUpgrades: true;
   readonly holdPublishes: true;
   readonly releasePublishes: true;
   readonly settle: true;

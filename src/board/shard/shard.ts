@@ -16,10 +16,12 @@ import { TimerWheel } from "../../runtime/scheduling/timer-wheel.ts";
 import { Counters } from "../../runtime/stats/counters.ts";
 import { EventLoopMeter } from "../../runtime/stats/event-loop-meter.ts";
 import { Sampler } from "../../runtime/stats/sampler.ts";
+import { transferable } from "../../wire/node-internals/net.ts";
 import { Deflaters } from "../../wire/protocol/deflate/deflater.ts";
 import type { RelayReceiver } from "../../wire/transport/relay/relay.ts";
 import type { HandshakeTransport, Transport } from "../../wire/transport/transport.ts";
 import { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
+import type { LateSocket } from "../accept/sockets/socket-acceptor-owner.ts";
 import { Connection } from "../connection/connection.ts";
 import type { ConnectionHost, HandoffEnvelope } from "../connection/connection-host.ts";
 import { FlushQueue } from "../connection/outbound/flush-queue.ts";
@@ -133,6 +135,7 @@ export class Shard {
       events: this.#events,
       moduleOf: (actor) => this.#actors.get(actor),
       adopt: (transport, envelope) => this.#adopt(transport, envelope),
+      passOn: (late) => this.#passOn(late),
     });
     const moverOwner = this.#moverOwner();
     this.#mover = new Mover(moverOwner);
@@ -188,6 +191,20 @@ export class Shard {
       serverArrived: (given) => this.#intake.takeOver(given),
       report: (report) => this.report(report),
     };
+  }
+
+  /** Posts a socket to the main thread. */
+  #passOn(late: LateSocket): void {
+    const { socket } = late;
+    const handles = "handle" in socket ? [socket.handle] : [];
+    // A part of a larger buffer would travel with all of that.
+    const bytes = new Uint8Array(late.bytes);
+    this.report({ kind: "lateUpgrade", ...late, bytes }, handles.map(transferable));
+    // Without a descriptor for the move Node posts nothing, throws nothing, and leaves the handle open.
+    for (const handle of handles.filter(({ fd = -1 }) => fd >= 0)) {
+      handle.close();
+      this.#counters.upgrades.add("failed");
+    }
   }
 
   get stopped(): Promise<void> {

@@ -16,7 +16,11 @@ import { UringSockets } from "../../wire/transport/uring/uring-sockets.ts";
 import { Acceptor, type Destination } from "../accept/acceptor.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
 import type { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
+import { HeldUpgrades, type UpgradePhase } from "../accept/held-upgrades.ts";
+import { takeUnanswered } from "../accept/late-upgrade.ts";
+import type { OpeningHandshake } from "../accept/opening-handshake.ts";
 import { type GivenServer, SocketAcceptor } from "../accept/sockets/socket-acceptor.ts";
+import type { LateSocket } from "../accept/sockets/socket-acceptor-owner.ts";
 import type { ActorName, HandoffEnvelope } from "../connection/connection-host.ts";
 import type { ActorModule } from "./actor-module.ts";
 import type { EventReporter } from "./event-reporter.ts";
@@ -33,12 +37,15 @@ export interface SocketIntakeOwner {
   moduleOf(actor: ActorName): ActorModule | undefined;
   /** Makes a connection of a transport whose handshake is checked. */
   adopt(transport: Transport, envelope: HandoffEnvelope): void;
+  /** Passes a socket without an answer on to the process that has taken over. */
+  passOn(late: LateSocket): void;
 }
 
 export class SocketIntake {
   readonly #owner: SocketIntakeOwner;
   /** Acceptor for the shard's own handshakes. */
   readonly #acceptor: Acceptor;
+  readonly #held = new HeldUpgrades();
   /** Undefined until the shard takes sockets. */
   #sockets: SocketAcceptor | undefined;
   /** Undefined until the shard takes sockets. */
@@ -73,6 +80,7 @@ export class SocketIntake {
       place: () => here,
       here,
       clients: trustedProxies.length === 0 ? undefined : new ClientAddresses(trustedProxies),
+      passOn: (handshake: OpeningHandshake) => this.#passOn(handshake),
       handshakeFailed: (error: Error) => this.#handshakeFailed(error),
       acceptFailed: (error: Error) => this.#acceptFailed(error),
     };
@@ -83,19 +91,30 @@ export class SocketIntake {
       addressPrefix: () => addressPrefix,
       series,
       compression: options.compression,
+      held: this.#held,
     });
+  }
+
+  #passOn(handshake: OpeningHandshake): boolean {
+    const listenerId = this.#sockets?.http.listenerOf(handshake.socket);
+    const taken = listenerId === undefined ? undefined : takeUnanswered(handshake);
+    if (listenerId === undefined || taken === undefined) return false;
+    this.#owner.passOn({ listenerId, socket: { handle: taken.handle }, bytes: taken.bytes });
+    return true;
   }
 
   #createSocketAcceptor(): SocketAcceptor {
     const { closedSockets, turns, counters } = this.#owner;
     return new SocketAcceptor({
       acceptor: this.#acceptor,
+      held: this.#held,
       closedSockets,
       turns,
       counters,
       sockets: this.tcpSockets,
       authorizeOf: (actor) => this.#owner.moduleOf(actor)?.authorize,
       adopt: (transport, envelope) => this.#owner.adopt(transport, envelope),
+      passOn: (late) => this.#owner.passOn(late),
       acceptFailed: (error) => this.#acceptFailed(error),
     });
   }
@@ -143,7 +162,7 @@ export class SocketIntake {
       {
         settingsReceived: ({ listenerId, settings }) => sockets.configure(listenerId, settings),
         adoptServer: (server, { listenerId }) => sockets.listen(server, listenerId),
-        adopt: (socket, { listenerId, clientKey }) => sockets.accept(socket, listenerId, clientKey),
+        adopt: (socket, { listenerId, clientKey }, head) => sockets.accept(socket, listenerId, clientKey, head),
       },
       pace,
     );
@@ -165,9 +184,19 @@ export class SocketIntake {
     return this.#sockets?.takeServers() ?? [];
   }
 
-  /** Closes the listening servers. Handshakes under way go on. */
-  stopAccepting(): void {
+  /**
+   * Closes the listening servers, for another process that takes over. Handshakes under way go on, for at most
+   * `limitMs`; upgrades that come from now on wait for `releaseUpgrades`.
+   */
+  async stopAccepting(limitMs: number): Promise<void> {
+    this.#held.hold();
     this.#sockets?.stopListening();
+    await this.#acceptor.quiet(limitMs);
+  }
+
+  /** The takeover is over: upgrades are accepted here, or passed on from now on. */
+  releaseUpgrades(phase: Exclude<UpgradePhase, "held">): void {
+    this.#held.release(phase);
   }
 
   /**

@@ -102,6 +102,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       life: this.#life,
       pool,
       addressPrefix: () => this.#hub.topics.addressPrefix,
+      passOn: (late) => this.#takeover?.passOn(late),
       handshakeFailed,
       acceptFailed,
     });
@@ -119,6 +120,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       },
       moved: (address, shard) => this.emit("moved", { address, shard }),
       published: (publish) => this.#takeover?.published(publish),
+      lateUpgrade: (report, estate) => this.#takeover?.passOnFrom(report, estate),
       shardReplaced: (shard) => this.#shardReplaced(shard),
       engineLost: (error) => this.#events.announce("engineLost", error),
       engineFailed: (error) => this.#events.announce("engineFailed", error),
@@ -147,6 +149,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
         void this.close({ timeoutMs: 0 });
       },
       successorFailed: (failure) => this.#events.announce("successorFailed", failure),
+      passOnFailed: (error) => this.#events.handshakeFailed(error),
       cannotWait: (error) => this.#events.announce("takeoverUnavailable", error),
       handingOver: () => this.emit("handingOver"),
       historyLeft: (left) => this.#events.historyLeft(left),
@@ -445,6 +448,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     await this.#intake.close(settings.timeoutMs);
     const timeoutMs = Math.max(0, deadline - performance.now());
     const counts = await this.#pool.close({ ...settings, timeoutMs }, () => this.#requestsEnd(deadline));
+    await this.#takeover?.passedOn();
     this.#hub.topics.close();
     this.#takeover?.leave();
     this.#life.ended();

@@ -5,7 +5,7 @@ import { reportError, reviveOurError, SwitchboardError } from "../../errors.ts";
 import type { Channel } from "../../wire/passing/channel.ts";
 import { closePassed } from "../../wire/passing/passed-sockets.ts";
 import { PendingReplies } from "../../wire/transport/pending-replies.ts";
-import type { Alive, Aside, PredecessorMessage, SuccessorMessage } from "./messages.ts";
+import type { Alive, AnswerQuestion, Aside, OtherProcess, PredecessorMessage, SuccessorMessage } from "./messages.ts";
 
 export interface Received<Message> {
   readonly message: Message;
@@ -44,7 +44,7 @@ export class Conversation<
   readonly #signs: NodeJS.Timeout;
   #silentParts = 0;
   readonly #queue: Received<Exclude<Theirs, Alive | Aside>>[] = [];
-  readonly #answer: (question: unknown) => Promise<unknown>;
+  readonly #answer: AnswerQuestion;
   /** Questions without an answer. */
   readonly #asked = new PendingReplies<PromiseWithResolvers<unknown>>();
   #ended = false;
@@ -59,7 +59,7 @@ export class Conversation<
    * process that was itself stopped for a while counts only one.
    * @param answer answers questions of the other process
    */
-  constructor(channel: Channel, patienceMs: number, answer: (question: unknown) => Promise<unknown> = noAnswer) {
+  constructor(channel: Channel, patienceMs: number, answer: AnswerQuestion = noAnswer) {
     this.#channel = channel;
     this.#answer = answer;
     this.#patienceMs = patienceMs;
@@ -78,11 +78,32 @@ export class Conversation<
     });
   }
 
-  /** Asks the other process something, beside the steps: see `OtherProcess`. */
-  ask(question: unknown): Promise<unknown> {
+  /**
+   * Returns the other process for questions beside the steps.
+   *
+   * @param state `state` of its facts
+   */
+  otherProcess(state: string | undefined): OtherProcess {
+    const hasEnded = (): boolean => this.#ended;
+    return {
+      state,
+      get hasEnded() {
+        return hasEnded();
+      },
+      ask: (question, sockets) => this.#ask(question, sockets),
+    };
+  }
+
+  #ask(question: unknown, sockets: readonly number[] = []): Promise<unknown> {
     if (this.#ended) return Promise.reject(this.#gone());
     const reply = Promise.withResolvers<unknown>();
-    this.#channel.send({ kind: "asked", serial: this.#asked.add(reply), question } satisfies Aside);
+    const serial = this.#asked.add(reply);
+    try {
+      this.#channel.send({ kind: "asked", serial, question } satisfies Aside, sockets);
+    } catch (error) {
+      this.#asked.take(serial);
+      reply.reject(error);
+    }
     return reply.promise;
   }
 
@@ -178,7 +199,7 @@ export class Conversation<
       case "alive":
         return;
       case "asked":
-        void this.#respond(message.serial, message.question);
+        void this.#respond(message.serial, message.question, descriptors);
         return;
       case "answered": {
         const reply = this.#asked.take(message.serial);
@@ -196,9 +217,9 @@ export class Conversation<
     this.#wake();
   }
 
-  async #respond(serial: number, question: unknown): Promise<void> {
+  async #respond(serial: number, question: unknown, sockets: readonly number[]): Promise<void> {
     try {
-      const answer = await this.#answer(question);
+      const answer = await this.#answer(question, sockets);
       this.#channel.send({ kind: "answered", serial, answer } satisfies Aside);
     } catch (error) {
       this.#channel.send({ kind: "answered", serial, error: reportError(error) } satisfies Aside);
@@ -225,6 +246,7 @@ export function isTimeout(error: unknown): boolean {
   return error instanceof SwitchboardError && error.code === "ERR_TAKEOVER_TIMEOUT";
 }
 
-async function noAnswer(): Promise<never> {
+async function noAnswer(_question: unknown, sockets: readonly number[]): Promise<never> {
+  for (const one of sockets) closePassed(one);
   throw new SwitchboardError("ERR_TAKEOVER_LOST", "this process answers no questions");
 }

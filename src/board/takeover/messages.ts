@@ -5,7 +5,7 @@ import type { ErrorCode, ErrorReport } from "../../errors.ts";
 import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 
 /** Version of these messages and of the states of connections. Processes with different versions refuse each other. */
-export const TAKEOVER_PROTOCOL = 3;
+export const TAKEOVER_PROTOCOL = 4;
 
 /** Facts of one of the two processes. */
 export interface TakeoverFacts {
@@ -20,9 +20,7 @@ export interface TakeoverFacts {
   readonly room: number;
   /** Number of shards. Addresses of connections name their shard. */
   readonly shards: number;
-  /**
-   * Format in which the process gives and takes what its engine keeps; undefined if it doesn't. Both know `asked` then.
-   */
+  /** Format in which the process gives and takes what its engine keeps; undefined if it doesn't. */
   readonly state?: string | undefined;
 }
 
@@ -75,7 +73,7 @@ export type PredecessorMessage =
   | Aside
   | Alive;
 
-/** A question to the other process beside the steps, or the answer to one. */
+/** A question to the other process beside the steps, perhaps with sockets, or the answer to one. */
 export type Aside =
   | { readonly kind: "asked"; readonly serial: number; readonly question: unknown }
   | { readonly kind: "answered"; readonly serial: number; readonly answer: unknown }
@@ -85,12 +83,23 @@ export type Aside =
 export interface OtherProcess {
   /** `state` of its facts. */
   readonly state: string | undefined;
+  /** True once the other process has ended, or the way to it is gone: a question can't reach it any more. */
+  readonly hasEnded: boolean;
   /**
-   * Asks something. Rejects with the error of the other process, and with `ERR_TAKEOVER_LOST` when that ends before it
-   * has answered. Only for a process with a `state`.
+   * Asks something. Rejects with the error of the other process, with `ERR_TAKEOVER_LOST` when that ends before it has
+   * answered, and with the error of a question that can't be sent.
+   *
+   * @param sockets copies of these go along, towards the process that takes over only. They stay open here.
    */
-  ask(question: unknown): Promise<unknown>;
+  ask(question: unknown, sockets?: readonly number[]): Promise<unknown>;
 }
+
+/**
+ * Answers a question of the other process.
+ *
+ * @param sockets sockets that came with the question. They belong to the function, also if it rejects.
+ */
+export type AnswerQuestion = (question: unknown, sockets: readonly number[]) => Promise<unknown>;
 
 /** Sent now and then by a process that works on something. */
 export interface Alive {

@@ -7,6 +7,7 @@ import { ownFacts, whyIncompatible } from "./compatibility.ts";
 import { Conversation, isTimeout } from "./conversation.ts";
 import type {
   AheadSocket,
+  AnswerQuestion,
   MovingConnection,
   MovingListener,
   OtherProcess,
@@ -30,7 +31,10 @@ export interface TakeoverSource {
    * Absent: no socket goes ahead.
    */
   ahead?(count: number): AsyncIterable<readonly AheadSocket[]>;
-  /** Stops accepting, and resolves when no handshake is under way. The listening sockets stay open. */
+  /**
+   * Stops accepting, and resolves when no handshake is under way. The listening sockets stay open. Upgrades on sockets
+   * that were accepted before wait for the outcome.
+   */
   stopAccepting(): Promise<void>;
   /** Accepts again, after a takeover that failed. */
   acceptAgain(): Promise<void>;
@@ -41,8 +45,8 @@ export interface TakeoverSource {
   luggage(other: OtherProcess): AsyncIterable<unknown>;
   /** Luggage that goes while everything goes on, before all else. `acceptAgain` follows if the takeover fails. */
   luggageAhead?(other: OtherProcess): AsyncIterable<unknown>;
-  /** Answers a question of the other process. Only for a source with a `state`. */
-  answer?(question: unknown): Promise<unknown>;
+  /** Answers a question of the other process. */
+  readonly answer?: AnswerQuestion;
   /**
    * Stops connections, at most `count`, and gives them up with their descriptors. Resolves with an empty list when none
    * is left.
@@ -88,6 +92,8 @@ export type HandOverResult =
       readonly publish: (publishes: readonly PassedPublish[]) => void;
       /** Tells the successor that this process publishes and asks nothing more. */
       readonly leave: () => void;
+      /** The successor, which takes upgrades that are too late for this process. */
+      readonly other: OtherProcess;
     }
   /** Nothing was stopped. */
   | { readonly outcome: "refused"; readonly pid: number; readonly error: SwitchboardError }
@@ -141,7 +147,7 @@ class Predecessor {
   constructor(channel: Channel, source: TakeoverSource, settings: HandOverSettings) {
     this.#pid = channel.peer.pid;
     this.#isSlow = channel.isSlow;
-    this.#talk = new Conversation(channel, settings.patienceMs, source.answer?.bind(source));
+    this.#talk = new Conversation(channel, settings.patienceMs, source.answer);
     this.#source = source;
     this.#settings = settings;
   }
@@ -158,7 +164,7 @@ class Predecessor {
     // ends first.
     try {
       await this.#giveListeners();
-      const other = { state: this.#theirState, ask: (question: unknown) => this.#talk.ask(question) };
+      const other = this.#talk.otherProcess(this.#theirState);
       this.#hasBegun = true;
       if (this.#source.luggageAhead !== undefined) await this.#giveLuggage(this.#source.luggageAhead(other));
       if (this.#isSlow) await this.#giveAhead();
@@ -200,7 +206,8 @@ class Predecessor {
     this.#talk.rest();
     const publish = (publishes: readonly PassedPublish[]): void => this.#talk.send({ kind: "published", publishes });
     const leave = (): void => this.#talk.close();
-    return { outcome: "handedOver", pid: this.#pid, connections: this.#given, isSilent, publish, leave };
+    const other = this.#talk.otherProcess(this.#theirState);
+    return { outcome: "handedOver", pid: this.#pid, connections: this.#given, isSilent, publish, leave, other };
   }
 
   /** Resolves with the reason if the successor can't take over. */

@@ -7,6 +7,7 @@ import { ownFacts } from "./compatibility.ts";
 import { Conversation, isTimeout, type Received } from "./conversation.ts";
 import type {
   Alive,
+  AnswerQuestion,
   Aside,
   MovingConnection,
   MovingListener,
@@ -23,8 +24,8 @@ export interface TakeoverSink {
   readonly state?: TakeoverFacts["state"];
   /** Takes the listening sockets, and resolves when the program listens. */
   listen(listeners: readonly MovingListener[], other: OtherProcess): Promise<void>;
-  /** Answers a question of the other process. Only for a sink with a `state`. */
-  answer?(question: unknown): Promise<unknown>;
+  /** Answers a question of the other process. */
+  readonly answer?: AnswerQuestion;
   /** Takes luggage beside connections. Rejects if the takeover can't go on without. */
   take(luggage: unknown): Promise<void>;
   /** Reads the states of connections, which still belong to the old process. Rejects if one can't be read. */
@@ -81,7 +82,7 @@ class Successor {
 
   constructor(channel: Channel, sink: TakeoverSink, settings: TakeOverSettings) {
     this.#pid = channel.peer.pid;
-    this.#talk = new Conversation(channel, settings.patienceMs, sink.answer?.bind(sink));
+    this.#talk = new Conversation(channel, settings.patienceMs, sink.answer);
     this.#sink = sink;
   }
 
@@ -130,7 +131,7 @@ class Successor {
     if (message.kind === "refused") throw new SwitchboardError("ERR_TAKEOVER_REFUSED", message.message);
     if (message.kind !== "welcome") throw unexpected(message.kind);
     const listeners = message.listeners.map((name, index) => ({ name, descriptor: descriptors[index] as number }));
-    return { listeners, other: { state: message.facts.state, ask: (question) => this.#talk.ask(question) } };
+    return { listeners, other: this.#talk.otherProcess(message.facts.state) };
   }
 
   /** Resolves with true when the old process has given everything, with false when it ended before that. */

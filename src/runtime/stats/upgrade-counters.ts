@@ -18,9 +18,14 @@ export interface UpgradeCounts {
   timedOut: number;
   /** Upgrades closed without an answer: TLS failed, the socket couldn't be moved, or its shard died. */
   failed: number;
+  /**
+   * Upgrades, and accepted sockets without a request, that came too late for this process in a takeover. The process
+   * that has taken over has them, and counts them as its own.
+   */
+  passedOn: number;
 }
 
-const outcomes = ["accepted", "abandoned", "timedOut", "failed"] as const;
+const outcomes = ["accepted", "abandoned", "timedOut", "failed", "passedOn"] as const;
 
 export type UpgradeOutcome = (typeof outcomes)[number];
 
@@ -49,7 +54,7 @@ export class UpgradeCounters {
   }
 
   snapshot(): UpgradeCounts {
-    const counts: UpgradeCounts = { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 };
+    const counts = noUpgrades();
     for (const [slot, outcome] of outcomes.entries()) counts[outcome] = this.#values[slot] as number;
     for (let status = FIRST_STATUS; status <= LAST_STATUS; status++) {
       const count = this.#values[outcomes.length + status - FIRST_STATUS] as number;
@@ -59,8 +64,12 @@ export class UpgradeCounters {
   }
 }
 
+function noUpgrades(): UpgradeCounts {
+  return { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0, passedOn: 0 };
+}
+
 export function sumUpgrades(all: readonly UpgradeCounts[]): UpgradeCounts {
-  const sum: UpgradeCounts = { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 };
+  const sum = noUpgrades();
   for (const counts of all) {
     for (const outcome of outcomes) sum[outcome] += counts[outcome];
     for (const [status, count] of Object.entries(counts.refused)) {

@@ -11,6 +11,15 @@ export function responseOn(socket: Duplex): ServerResponse | undefined {
   return (socket as { readonly _httpMessage?: ServerResponse | null })._httpMessage ?? undefined;
 }
 
+/**
+ * Returns the server that a socket speaks HTTP with; undefined for any other socket. Source: `socket.server`, which
+ * `connectionListenerInternal` sets (`lib/_http_server.js`). Without it an upgrade that comes during a takeover can't be
+ * passed on, and gets 503.
+ */
+export function serverOf(socket: Duplex): object | undefined {
+  return (socket as { readonly server?: object }).server;
+}
+
 /** A server's answer to Node whether a request with an Upgrade header is an upgrade. */
 export type ShouldUpgrade = (request: IncomingMessage) => boolean;
 

@@ -3,9 +3,17 @@
  * `node:ffi` the number is all there is. Without, the descriptor belongs to a handle of Node, which this file keeps.
  */
 import { Socket } from "node:net";
-import { whyNoPassing } from "../native/pass-descriptors.ts";
+import { duplicate, whyNoPassing } from "../native/pass-descriptors.ts";
 import { closeDescriptor } from "../native/sockets.ts";
-import { classOf, handleKinds, type TcpHandle, type TcpHandleClass, takeHandle } from "../node-internals/net.ts";
+import {
+  classOf,
+  handleKinds,
+  optionsOver,
+  type TcpHandle,
+  type TcpHandleClass,
+  takeHandle,
+} from "../node-internals/net.ts";
+import { atRest } from "../transport/at-rest.ts";
 
 const handles = new Map<number, TcpHandle>();
 
@@ -70,6 +78,25 @@ export function borrow(descriptor: number): boolean {
 /** Returns the handle with which a lent socket is sent. The handle stays open. Undefined where the number is enough. */
 export function borrowedAt(descriptor: number): TcpHandle | undefined {
   return borrowed.get(descriptor);
+}
+
+/**
+ * Returns a socket of Node for a number. The socket doesn't read by itself, and the number belongs to the socket. Throws
+ * as `net.Socket` does for a number that is no socket; then the number is the caller's still.
+ */
+export function socketAt(descriptor: number): Socket {
+  const handle = takeHandleAt(descriptor);
+  if (handle !== undefined) return new Socket(optionsOver(handle, { allowHalfOpen: true }));
+  const options = { fd: descriptor, readable: true, writable: true, allowHalfOpen: true, manualStart: true };
+  return new Socket(options);
+}
+
+/** Takes a handle that may be read out of its thread, and returns the number of its socket, which nobody reads. */
+export function bringToRest(handle: TcpHandle): number {
+  if (!holdsByNumber()) return keepHandle(atRest(handle));
+  const descriptor = duplicate(handle.fd ?? -1);
+  handle.close();
+  return descriptor;
 }
 
 /** Closes a socket on its way. */

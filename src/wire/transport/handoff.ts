@@ -7,6 +7,7 @@ import { TLSSocket } from "node:tls";
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
 import { handleOf, makeTransferable, optionsOver, type TcpHandle, transferable } from "../node-internals/net.ts";
+import { EMPTY } from "../protocol/empty.ts";
 import type { HandoffAnswer, NoticeMessage, RawSocketMessage, ServerMessage, SocketMessage } from "./messages.ts";
 import {
   Decisions,
@@ -17,6 +18,7 @@ import {
   PendingHandoffs,
 } from "./pending-handoffs.ts";
 import { queuedMessages } from "./queued-messages.ts";
+import { takeBuffered } from "./taken-socket.ts";
 import { nodeSockets, type TcpSockets } from "./tcp-sockets.ts";
 import type { Transport } from "./transport.ts";
 
@@ -75,9 +77,12 @@ export class HandoffSender<Envelope, Notice = never> {
     });
   }
 
-  /** Moves a socket of which nothing was read (`createRawSocketServer`) to an end that uses `receiveRawSockets`. */
+  /**
+   * Moves a socket of which nothing was read (`createRawSocketServer`) to an end that uses `receiveRawSockets`. Bytes
+   * that were put back (`unshift`), because another process had read them, go along.
+   */
   async sendRawSocket(socket: Socket, envelope: Envelope): Promise<HandoffResult> {
-    return this.#post(socket, envelope, () => NOTHING);
+    return this.#post(socket, envelope, () => (socket.readableLength === 0 ? NOTHING : takeBuffered(socket, EMPTY)));
   }
 
   /** Sends a notice to an end that uses `receiveRawSockets`, before every socket that is sent later. */
@@ -187,7 +192,7 @@ export function receiveHandoffs<Envelope>(
   const arrivals = new Arrivals(end, (answer) => end.port.postMessage(answer), pace);
   end.port.on("message", ({ serial, socket, head, envelope }: SocketMessage<Envelope>) => {
     arrivals.adopt(serial, socket, () => {
-      const transport = sockets.take(socket, Buffer.from(head.buffer, head.byteOffset, head.byteLength), false);
+      const transport = sockets.take(socket, bufferOf(head), false);
       try {
         adopt(transport, envelope);
       } catch (error) {
@@ -203,8 +208,12 @@ export interface RawSocketReceiver<Envelope, Notice> {
   settingsReceived(notice: Notice): void;
   /** A listening server has moved here. */
   adoptServer(server: Server, envelope: Envelope): void;
-  /** Takes over the socket, or throws: then the socket is closed. */
-  adopt(socket: Socket, envelope: Envelope): void;
+  /**
+   * Takes over the socket, or throws: then the socket is closed.
+   *
+   * @param head bytes that were read before; almost always none
+   */
+  adopt(socket: Socket, envelope: Envelope, head: Buffer): void;
 }
 
 /**
@@ -227,8 +236,8 @@ export function receiveRawSockets<Envelope, Notice>(
         receiver.adoptServer(message.server, message.envelope);
         return;
       case "socket": {
-        const { serial, socket, envelope } = message;
-        arrivals.adopt(serial, socket, () => receiver.adopt(socket, envelope));
+        const { serial, socket, envelope, head } = message;
+        arrivals.adopt(serial, socket, () => receiver.adopt(socket, envelope, bufferOf(head)));
       }
     }
   });
@@ -284,20 +293,8 @@ export class Arrivals {
   }
 }
 
-/**
- * Returns `head` and everything that Node has read of the stream since, in memory of its own: posting a view would copy
- * the memory around it.
- */
-export function takeBuffered(socket: Socket, head: Buffer): Uint8Array<ArrayBuffer> {
-  const chunks = [head];
-  for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) chunks.push(chunk as Buffer);
-  const all = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
-  }
-  return all;
+function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** Resolves when everything written has left, or when the socket is closed. */

@@ -8,8 +8,9 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { DuplexTransport } from "./duplex-transport.ts";
-import { flushed, takeBuffered } from "./handoff.ts";
+import { flushed } from "./handoff.ts";
 import type { HandoffResult } from "./pending-handoffs.ts";
+import { takeBuffered } from "./taken-socket.ts";
 import { nodeSockets, type TcpSockets } from "./tcp-sockets.ts";
 import type { Transport } from "./transport.ts";
 

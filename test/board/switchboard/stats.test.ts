@@ -61,7 +61,7 @@ it("is all zeros at the start, with every shard ready", async () => {
   const { board } = await startBoard({ shards: 2, sockets: "auto" });
   expect(board.stats()).toEqual({
     connections: 0,
-    upgrades: { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 },
+    upgrades: { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0, passedOn: 0 },
     publishesDropped: 0,
     publishesFailed: 0,
     engine: undefined,

@@ -2,14 +2,14 @@ import { describe, expect, it } from "vitest";
 import { Counters } from "../../../src/runtime/stats/counters.ts";
 import { sumUpgrades, UPGRADE_COUNTERS_BYTES, UpgradeCounters } from "../../../src/runtime/stats/upgrade-counters.ts";
 
-const zeros = { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 };
+const zeros = { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0, passedOn: 0 };
 
 describe("upgrade counters", () => {
   it("begin at 0", () => {
     expect(new UpgradeCounters().snapshot()).toEqual(zeros);
   });
 
-  it.each(["accepted", "abandoned", "timedOut", "failed"] as const)(
+  it.each(["accepted", "abandoned", "timedOut", "failed", "passedOn"] as const)(
     "count %s separately from the others",
     (outcome) => {
       const counters = new UpgradeCounters();
@@ -48,9 +48,16 @@ describe("upgrade counters", () => {
   });
 
   it("are summed over threads", () => {
-    const one = { accepted: 1, refused: { 400: 1, 503: 2 }, abandoned: 3, timedOut: 4, failed: 5 };
-    const other = { accepted: 10, refused: { 503: 20, 404: 5 }, abandoned: 30, timedOut: 40, failed: 50 };
-    const sum = { accepted: 11, refused: { 400: 1, 404: 5, 503: 22 }, abandoned: 33, timedOut: 44, failed: 55 };
+    const one = { accepted: 1, refused: { 400: 1, 503: 2 }, abandoned: 3, timedOut: 4, failed: 5, passedOn: 6 };
+    const other = { accepted: 10, refused: { 503: 20, 404: 5 }, abandoned: 30, timedOut: 40, failed: 50, passedOn: 60 };
+    const sum = {
+      accepted: 11,
+      refused: { 400: 1, 404: 5, 503: 22 },
+      abandoned: 33,
+      timedOut: 44,
+      failed: 55,
+      passedOn: 66,
+    };
     expect(sumUpgrades([one, other])).toEqual(sum);
     expect(sumUpgrades([])).toEqual(zeros);
   });

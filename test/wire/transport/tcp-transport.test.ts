@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, Socket } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { takeBuffered } from "../../../src/wire/transport/handoff.ts";
+import { takeBuffered } from "../../../src/wire/transport/taken-socket.ts";
 import { TcpTransport } from "../../../src/wire/transport/tcp-transport.ts";
 import { itIsATransport } from "./contract.ts";
 import type { TransportPair } from "./pair.ts";

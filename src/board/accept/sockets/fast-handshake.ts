@@ -5,8 +5,13 @@
 import type { ScheduledTask } from "../../../runtime/scheduling/fair-scheduler.ts";
 import { type Listed, UnorderedList } from "../../../runtime/scheduling/unordered-list.ts";
 import { type RequestHead, readSimpleHead } from "../../../wire/handshake/request-head.ts";
+import { EMPTY } from "../../../wire/protocol/empty.ts";
 import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
-import type { HandshakeTransport, TransportReceiver } from "../../../wire/transport/transport.ts";
+import {
+  type HandshakeTransport,
+  isMovableTransport,
+  type TransportReceiver,
+} from "../../../wire/transport/transport.ts";
 import type { ShardPort } from "../shard-port.ts";
 import type { HttpSockets } from "./http-sockets.ts";
 import type { SocketAcceptorOwner } from "./socket-acceptor-owner.ts";
@@ -41,6 +46,17 @@ export class FastHandshakes {
     this.owner.counters.add("handshakes");
     this.owner.closedSockets.arrived(handshake, clientKey);
     transport.start(handshake);
+    if (this.owner.held.phase === "passing") this.owner.turns.addBackground(handshake);
+  }
+
+  /** A takeover is over: the requests that have waited are read, or all sockets are passed on. */
+  released(): void {
+    const { held, turns } = this.owner;
+    for (let place = this.#open.length - 1; place >= 0; place--) {
+      const handshake = this.#open.at(place);
+      if (held.phase === "passing") handshake?.passOn();
+      else if (handshake?.isHeld === true) turns.addBackground(handshake);
+    }
   }
 
   /** Removes a handshake that has ended. Returns false for one that was removed before. */
@@ -91,8 +107,10 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
   readonly #all: FastHandshakes;
   /** Time at which the handshake must have ended, in milliseconds of `performance.now()`. */
   readonly deadline: number;
-  /** Bytes of a request that waits for its turn, because many come at once. */
+  /** Bytes of a request that waits for its turn, because many come at once, or for the outcome of a takeover. */
   #waiting: Buffer | undefined;
+  /** True if the request waits for the outcome of a takeover. */
+  isHeld = false;
   #over = false;
 
   constructor(transport: HandshakeTransport, port: ShardPort, clientKey: string | undefined, all: FastHandshakes) {
@@ -109,8 +127,8 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
   }
 
   received(chunk: Buffer): void {
-    const { turns } = this.#all.owner;
-    if (turns.admitsBackground()) {
+    const { turns, held } = this.#all.owner;
+    if (held.isOpen && turns.admitsBackground()) {
       this.#read(chunk);
       return;
     }
@@ -122,9 +140,17 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
 
   /** Called by the `FairScheduler` when a request has waited. */
   takeTurn(): void {
+    if (this.#over) return;
+    const { phase } = this.#all.owner.held;
+    this.isHeld = phase === "held";
+    if (phase === "held") return;
+    if (phase === "passing") {
+      this.passOn();
+      return;
+    }
     const chunk = this.#waiting;
     this.#waiting = undefined;
-    if (chunk !== undefined && !this.#over) this.#read(chunk);
+    if (chunk !== undefined) this.#read(chunk);
   }
 
   #read(chunk: Buffer): void {
@@ -173,6 +199,25 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
     }
     acceptor.outcomes.handedOff(result, request);
     return true;
+  }
+
+  /** Gives the socket to the process that has taken over, with what was read. */
+  passOn(): void {
+    if (this.#over) return;
+    const { transport } = this;
+    const { owner } = this.#all;
+    const detached = isMovableTransport(transport) ? transport.detach() : undefined;
+    if (detached === undefined || !("socket" in detached)) {
+      // The peer has left.
+      this.#lose("abandoned");
+      return;
+    }
+    const bytes = Buffer.concat([this.#waiting ?? EMPTY, detached.unread]);
+    this.#waiting = undefined;
+    this.#over = true;
+    this.#all.remove(this);
+    owner.closedSockets.left(this);
+    owner.passOn({ listenerId: this.#port.listenerId, socket: detached.socket, bytes });
   }
 
   #leaveToHttp(chunk: Buffer): void {

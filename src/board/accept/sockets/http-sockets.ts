@@ -8,7 +8,8 @@ import { TLSSocket } from "node:tls";
 import { SwitchboardError } from "../../../errors.ts";
 import { missingError } from "../../../wire/node-internals/missing.ts";
 import { socketBelow } from "../../../wire/node-internals/net.ts";
-import { noop } from "../../../wire/protocol/empty.ts";
+import { EMPTY, noop } from "../../../wire/protocol/empty.ts";
+import { takeSocket } from "../../../wire/transport/taken-socket.ts";
 import type { ShardPort } from "../shard-port.ts";
 import type { SocketAcceptorOwner } from "./socket-acceptor-owner.ts";
 
@@ -20,6 +21,7 @@ interface Entry {
   stream: Duplex | undefined;
   /** True when the end of the socket is counted already, or is not the end of a handshake. */
   settled: boolean;
+  readonly port: ShardPort;
   /** Deadline of the request. */
   readonly timer: NodeJS.Timeout;
   /** True if the first bytes of the request were read before the socket came here. */
@@ -44,7 +46,7 @@ export class HttpSockets {
     const { server, isSecure, settings } = port;
     const timer = setTimeout(() => this.timeOut(socket), restMs ?? settings.handshakeTimeoutMs);
     const stream = isSecure ? undefined : socket;
-    this.#entries.set(socket, { stream, settled: false, timer, hasBegun: restMs !== undefined });
+    this.#entries.set(socket, { stream, settled: false, port, timer, hasBegun: restMs !== undefined });
     this.#owner.counters.add("handshakes");
     this.#owner.closedSockets.arrived(socket, clientKey);
     // The socket's close follows its error.
@@ -132,6 +134,23 @@ export class HttpSockets {
     if (entry === undefined || entry.settled) return false;
     entry.settled = true;
     return true;
+  }
+
+  /** Returns the number of the port of a socket without an answer; undefined if the socket was closed. */
+  listenerOf(socket: Duplex): number | undefined {
+    return this.#entryOf(socket)?.port.listenerId;
+  }
+
+  /** Gives all sockets of which nothing was read to the process that has taken over. A half request stays. */
+  passUnreadOn(): void {
+    for (const [socket, { stream, hasBegun, port }] of this.#entries) {
+      if (stream !== socket || hasBegun || socket.bytesRead > 0) continue;
+      if (socket.destroyed || !this.settle(socket)) continue;
+      // The socket's close releases the entry.
+      const taken = takeSocket(socket, EMPTY);
+      if (taken !== undefined)
+        this.#owner.passOn({ listenerId: port.listenerId, socket: { handle: taken.handle }, bytes: taken.bytes });
+    }
   }
 
   /** Closes every socket that is no connection yet. */

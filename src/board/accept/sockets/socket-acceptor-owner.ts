@@ -2,14 +2,25 @@
 import type { FairScheduler } from "../../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import type { TcpSockets } from "../../../wire/transport/tcp-sockets.ts";
-import type { Transport } from "../../../wire/transport/transport.ts";
+import type { BareSocket, Transport } from "../../../wire/transport/transport.ts";
 import type { ActorName, HandoffEnvelope } from "../../connection/connection-host.ts";
 import type { Acceptor } from "../acceptor.ts";
 import type { Authorize } from "../authorize.ts";
 import type { ClosedSocketReporter } from "../closed-socket-reporter.ts";
+import type { HeldUpgrades } from "../held-upgrades.ts";
+
+/** A socket without an answer that leaves for the process that has taken over. */
+export interface LateSocket {
+  /** Number of the port that accepted the socket. */
+  readonly listenerId: number;
+  readonly socket: BareSocket;
+  /** Bytes that were read: a request, a part of one, or nothing. */
+  readonly bytes: Uint8Array;
+}
 
 export interface SocketAcceptorOwner {
   readonly acceptor: Acceptor;
+  readonly held: HeldUpgrades;
   readonly counters: Counters;
   readonly closedSockets: ClosedSocketReporter;
   /** Scheduler of the shard. */
@@ -20,5 +31,7 @@ export interface SocketAcceptorOwner {
   authorizeOf(actor: ActorName): Authorize | undefined;
   /** Makes a connection of the transport. When it throws, the caller destroys the transport. */
   adopt(transport: Transport, envelope: HandoffEnvelope): void;
+  /** Passes a socket on to the process that has taken over. The socket belongs to this function. */
+  passOn(late: LateSocket): void;
   acceptFailed(error: Error): void;
 }

@@ -38,6 +38,10 @@ export class SocketAcceptor {
     this.#owner = owner;
     this.http = new HttpSockets(owner);
     this.#fast = new FastHandshakes(owner, this.http);
+    owner.held.onRelease(() => {
+      this.#fast.released();
+      if (owner.held.phase === "passing") this.http.passUnreadOn();
+    });
   }
 
   /** Adds a port, or changes what the new sockets of a port get. */
@@ -57,7 +61,8 @@ export class SocketAcceptor {
     });
     server.on("clientError", (error, socket) => this.http.clientFailed(error, socket));
     const checks = acceptor.checksOf(settings);
-    this.#ports.set(listenerId, { server, settings, checks, matches, isSecure: tls !== undefined, origin });
+    const isSecure = tls !== undefined;
+    this.#ports.set(listenerId, { listenerId, server, settings, checks, matches, isSecure, origin });
   }
 
   /** Accepts with a server of another thread, whose port the main thread may not have told of yet. */
@@ -116,8 +121,9 @@ export class SocketAcceptor {
    * Takes a socket over that the main thread accepted.
    *
    * @param clientKey the key under which the client is counted; undefined where clients aren't counted
+   * @param head bytes that another process has read
    */
-  accept(socket: Socket, listenerId: number, clientKey?: string): void {
+  accept(socket: Socket, listenerId: number, clientKey?: string, head = EMPTY): void {
     const { closedSockets } = this.#owner;
     const port = this.#portOf(listenerId);
     const room = descriptorRoom(socket);
@@ -126,8 +132,9 @@ export class SocketAcceptor {
       closedSockets.left(socket);
       this.#refuse(socket, port.isSecure ? "none" : room);
     } else if (takesFastHandshakes(port)) {
-      this.#fast.start(this.#owner.sockets.take(socket, EMPTY, true), port, clientKey);
+      this.#fast.start(this.#owner.sockets.take(socket, head, true), port, clientKey);
     } else {
+      if (head.length > 0) socket.unshift(head);
       this.http.enter(socket, port, clientKey);
     }
   }

@@ -46,7 +46,10 @@ export async function answerTakeover(
       mail.answerFor(query.nodes);
       return true;
     case "stopAccepting":
-      intake.stopAccepting();
+      await intake.stopAccepting(query.limitMs);
+      return true;
+    case "releaseUpgrades":
+      intake.releaseUpgrades(query.phase);
       return true;
     case "holdPublishes":
       topics.topics.hold();

@@ -3,9 +3,9 @@
  * passed to the process that takes over from the board. `UpgradeIntake` has one.
  */
 import { once } from "node:events";
-import type { AddressInfo, Server } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
-import { holdsByNumber } from "../../../wire/passing/passed-sockets.ts";
+import { holdsByNumber, socketAt } from "../../../wire/passing/passed-sockets.ts";
 import type { MovingListener } from "../../takeover/messages.ts";
 import { type AskedSocket, Inheritance, listenersOf, type SocketsOfCall } from "./inheritance.ts";
 import { openServer } from "./open-server.ts";
@@ -17,6 +17,8 @@ export interface PassableSockets extends SocketsOfCall {
   pause(): void;
   /** Accepts again. */
   goOn(): Promise<void>;
+  /** Takes a socket that the process before has accepted, as if it had been accepted here. */
+  adopt(socket: Socket): void;
   /** Closes what is kept for another process. */
   close(): void;
 }
@@ -24,6 +26,8 @@ export interface PassableSockets extends SocketsOfCall {
 export class ListeningSockets {
   readonly #isPassable: boolean;
   readonly #open = new Set<PassableSockets>();
+  /** Names of the sockets of servers. */
+  readonly #names = new WeakMap<object, string>();
   /** Servers that listen, or have connections left. */
   readonly #servers = new Set<Server>();
   #inheritance: Inheritance | undefined;
@@ -56,6 +60,7 @@ export class ListeningSockets {
         ? await PassableServer.open(server, asked, signal)
         : PassableServer.inherit(server, inherited);
     this.add(sockets);
+    this.#names.set(server, nameOf(sockets.address));
     server.on("close", () => this.#forget(sockets));
     if (inherited !== undefined) await this.settled();
     return sockets.address;
@@ -110,6 +115,27 @@ export class ListeningSockets {
     this.#inheritance = undefined;
   }
 
+  /** Returns the name of the sockets of a server, for the other process; undefined if nobody can take them over. */
+  nameOf(server: object): string | undefined {
+    return this.#names.get(server);
+  }
+
+  /**
+   * Takes a socket that the process before has accepted, and whatever has been read of it.
+   *
+   * Throws `ERR_NO_LISTENER` if the program doesn't listen for it, and as `socketAt` does: then the socket is the
+   * caller's still.
+   *
+   * @param listener name of the listening socket (`nameOf`)
+   */
+  adopt(descriptor: number, listener: string, bytes: Uint8Array): void {
+    const found = [...this.#open].find(({ address }) => nameOf(address) === listener);
+    if (found === undefined) throw new SwitchboardError("ERR_NO_LISTENER", `nobody listens for sockets of ${listener}`);
+    const socket = socketAt(descriptor);
+    if (bytes.length > 0) socket.unshift(bytes);
+    found.adopt(socket);
+  }
+
   listeners(): MovingListener[] {
     return listenersOf([...this.#open]);
   }
@@ -132,4 +158,9 @@ export class ListeningSockets {
   #forget(sockets: PassableSockets): void {
     if (sockets.descriptors.length === 0) this.#open.delete(sockets);
   }
+}
+
+/** Returns the name of a listening socket by its address, which both processes know. */
+export function nameOf(address: AddressInfo | string): string {
+  return typeof address === "string" ? address : `${address.address}:${address.port}`;
 }

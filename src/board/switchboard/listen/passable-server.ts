@@ -1,6 +1,6 @@
 /** A listening server of the main thread that another process can take over. `ListeningSockets` has one for each. */
 import { renameSync } from "node:fs";
-import type { AddressInfo, Server } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import { duplicate } from "../../../wire/native/pass-descriptors.ts";
 import { descriptorOf, handleOf, takeHandle } from "../../../wire/node-internals/net.ts";
 import { closePassed, holdsByNumber, keepHandle, takeHandleAt } from "../../../wire/passing/passed-sockets.ts";
@@ -65,6 +65,10 @@ export class PassableServer implements SocketsOfCall {
     if (first === undefined) return;
     await openServer(this.#server, takeHandleAt(first) ?? { fd: first }, undefined);
     for (const descriptor of others) this.#others.push(await this.#openAnother(descriptor));
+  }
+
+  adopt(socket: Socket): void {
+    this.#server.emit("connection", socket);
   }
 
   /** Closes all sockets, but not the server itself. */

@@ -1,7 +1,7 @@
 /** A port of the board on which every shard accepts by itself. */
 import cluster from "node:cluster";
 import { once } from "node:events";
-import type { AddressInfo, Server } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
 import { duplicate } from "../../../wire/native/pass-descriptors.ts";
 import { closeDescriptor } from "../../../wire/native/sockets.ts";
@@ -9,7 +9,7 @@ import { descriptorOf } from "../../../wire/node-internals/net.ts";
 import { createMovableServer } from "../../../wire/transport/raw-socket-server.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { AskedSocket } from "./inheritance.ts";
-import type { ListeningSockets, PassableSockets } from "./listening-sockets.ts";
+import { type ListeningSockets, nameOf, type PassableSockets } from "./listening-sockets.ts";
 import { openServer } from "./open-server.ts";
 
 export interface ReusePortListenerOwner {
@@ -19,6 +19,8 @@ export interface ReusePortListenerOwner {
   readonly sockets: ListeningSockets;
   /** Lets a shard accept with this server. Throws, and closes the server, if the server can't be moved there. */
   giveServer(shard: number, server: Server): void;
+  /** Gives a shard a socket that an earlier process has accepted. */
+  forward(socket: Socket, isSecure: boolean): void;
   /** A shard can't accept yet. It gets its port later. */
   acceptFailed(error: Error): void;
 }
@@ -114,8 +116,17 @@ export class ReusePortListener implements PassableSockets {
     return [...new Set(this.#kept.flat())];
   }
 
+  /** Name of the listening sockets for another process; undefined if nobody can take them over. */
+  get name(): string | undefined {
+    return this.#owner.sockets.isPassable ? nameOf(this.address) : undefined;
+  }
+
   /** The shards close their servers themselves. */
   pause(): void {}
+
+  adopt(socket: Socket): void {
+    this.#owner.forward(socket, this.settings.tls !== undefined);
+  }
 
   async goOn(): Promise<void> {
     for (let shard = 0; shard < this.#owner.shards; shard++) await this.#giveKept(shard);

@@ -11,8 +11,9 @@ import type { Settings } from "../options/start-options.ts";
 import { checkTlsOptions } from "../options/tls-options.ts";
 import { placesByRequest } from "../pool/placement.ts";
 import type { ShardPool } from "../pool/shard-pool.ts";
-import { ForwardingListener } from "./forwarding-listener.ts";
+import { ForwardingListener, type ForwardingListenerOwner } from "./forwarding-listener.ts";
 import type { ListeningSockets } from "./listening-sockets.ts";
+import { RawSocketForwarder } from "./raw-socket-forwarder.ts";
 import { ReusePortListener } from "./reuse-port-listener.ts";
 
 export interface ShardListenersOwner {
@@ -88,6 +89,11 @@ export class ShardListeners {
     for (const listener of this.#listeners) listener.shardFailed(shard);
   }
 
+  /** Returns the name of a port for another process; undefined if nobody can take the port over. */
+  nameOf(listenerId: number): string | undefined {
+    return this.#listeners[listenerId]?.name;
+  }
+
   close(): void {
     for (const listener of this.#listeners) listener.close();
   }
@@ -95,23 +101,24 @@ export class ShardListeners {
   #createListener(accept: "main" | "shard", settings: ShardPortSettings): ForwardingListener | ReusePortListener {
     const listenerId = this.#listeners.length;
     const { counters, admission, pool, closing, sockets, handshakeFailed, acceptFailed } = this.#owner;
-    if (accept === "shard") {
-      const giveServer = (shard: number, server: Server): void => pool().giveServer(shard, server, listenerId);
-      return new ReusePortListener(listenerId, settings, {
-        shards: pool().shards,
-        closing,
-        sockets,
-        giveServer,
-        acceptFailed,
-      });
-    }
-    return new ForwardingListener(listenerId, settings, {
+    const owner: ForwardingListenerOwner = {
       counters,
       admit: admission && ((socket) => admission.admitUnread(socket)),
       handOffRawSocket: (socket, clientKey) => pool().placeRawSocket()?.handOffRawSocket(socket, listenerId, clientKey),
       handshakeFailed,
       acceptFailed,
       sockets,
+    };
+    if (accept === "main") return new ForwardingListener(listenerId, settings, owner);
+    const giveServer = (shard: number, server: Server): void => pool().giveServer(shard, server, listenerId);
+    const forwarder = new RawSocketForwarder(owner);
+    return new ReusePortListener(listenerId, settings, {
+      shards: pool().shards,
+      closing,
+      sockets,
+      giveServer,
+      forward: (socket, isSecure) => void forwarder.forward(socket, isSecure),
+      acceptFailed,
     });
   }
 

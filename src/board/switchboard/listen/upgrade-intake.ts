@@ -6,13 +6,19 @@ import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo, Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import type { UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
+import type { UpgradeCounters, UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
+import { serverOf } from "../../../wire/node-internals/http.ts";
+import { bringToRest, closePassed } from "../../../wire/passing/passed-sockets.ts";
 import { Acceptor, type AcceptorOwner } from "../../accept/acceptor.ts";
 import { AdmissionControl } from "../../accept/admission-control.ts";
 import { ClientAddresses } from "../../accept/client-address.ts";
+import { HeldUpgrades, type UpgradePhase } from "../../accept/held-upgrades.ts";
+import { type LateUpgrade, takeUnanswered } from "../../accept/late-upgrade.ts";
+import type { OpeningHandshake } from "../../accept/opening-handshake.ts";
 import type { AnyHttp2Server } from "../../accept/routes/http2-route.ts";
 import type { RouteSettings } from "../../accept/routes/route.ts";
 import { UpgradeRoutes } from "../../accept/routes/upgrade-routes.ts";
+import type { LateSocket } from "../../accept/sockets/socket-acceptor-owner.ts";
 import type { TlsOptions } from "../../accept/tls-settings.ts";
 import type { BoardLife } from "../board-life.ts";
 import {
@@ -37,6 +43,8 @@ export interface UpgradeIntakeOwner {
   pool(): ShardPool;
   /** Returns the beginning of all addresses of this node: `<node>.`, or "". */
   addressPrefix(): string;
+  /** Passes a socket on to the process that has taken over. The socket belongs to this function. */
+  passOn(late: LateUpgrade): void;
   handshakeFailed(error: Error): void;
   acceptFailed(error: Error): void;
 }
@@ -51,6 +59,8 @@ export class UpgradeIntake {
   readonly sockets: ListeningSockets;
   readonly #life: BoardLife;
   readonly #acceptor: Acceptor;
+  readonly #held = new HeldUpgrades();
+  readonly #pass: (late: LateUpgrade) => void;
   /** Set if the options have limits of admission. */
   readonly #admission: AdmissionControl | undefined;
   readonly #routes: UpgradeRoutes;
@@ -64,9 +74,10 @@ export class UpgradeIntake {
   /** @param actors names of the actor modules besides the default one */
   constructor(settings: Settings, actors: readonly string[], owner: UpgradeIntakeOwner) {
     const { connection, limits } = settings;
-    const { moves, life, pool, addressPrefix, handshakeFailed, acceptFailed } = owner;
+    const { moves, life, pool, addressPrefix, passOn, handshakeFailed, acceptFailed } = owner;
     this.#actors = actors;
     this.#life = life;
+    this.#pass = passOn;
     const admission = AdmissionControl.isNeeded(limits) ? new AdmissionControl(limits, pool) : undefined;
     this.#admission = admission;
     const { trustedProxies = [] } = limits;
@@ -77,10 +88,12 @@ export class UpgradeIntake {
       clients: trustedProxies.length === 0 ? undefined : new ClientAddresses(trustedProxies),
       admit: admission && ((request) => admission.admit(request)),
       place: (request, params, actor) => pool().place({ request, params, actor }),
+      passOn: (handshake) => this.#passOn(handshake),
       handshakeFailed,
       acceptFailed,
     };
-    this.#acceptor = new Acceptor(acceptorOwner, { addressPrefix, series, compression: connection.compression });
+    const { compression } = connection;
+    this.#acceptor = new Acceptor(acceptorOwner, { addressPrefix, series, compression, held: this.#held });
     this.#routes = new UpgradeRoutes(this.#acceptor, (actor) => pool().authorizes(actor));
     const sockets = new ListeningSockets(settings.takeover !== undefined);
     this.sockets = sockets;
@@ -154,9 +167,40 @@ export class UpgradeIntake {
     this.#admission?.clientArrived(clientKey);
   }
 
-  /** Number of handshakes under way in the main thread. */
-  get underWay(): number {
-    return this.#acceptor.underWay;
+  /**
+   * Lets upgrades of the main thread wait that come from now on, for another process that takes over. Resolves when no
+   * other handshake is under way, or after `limitMs`.
+   */
+  async hold(limitMs: number): Promise<void> {
+    this.#held.hold();
+    await this.#acceptor.quiet(limitMs);
+  }
+
+  /** The takeover is over: upgrades are accepted here, or passed on from now on. */
+  release(phase: Exclude<UpgradePhase, "held">): void {
+    this.#held.release(phase);
+  }
+
+  /** Passes an upgrade on to the process that has taken over. Returns false, and changes nothing, if that can't be. */
+  #passOn(handshake: OpeningHandshake): boolean {
+    const server = serverOf(handshake.socket);
+    const listener = server && this.sockets.nameOf(server);
+    const taken = listener === undefined ? undefined : takeUnanswered(handshake);
+    if (listener === undefined || taken === undefined) return false;
+    this.#pass({ descriptor: bringToRest(taken.handle), listener, bytes: taken.bytes });
+    return true;
+  }
+
+  /** Passes a socket of a shard on to the process that has taken over. The socket belongs to this function. */
+  passOnFrom({ listenerId, bytes }: Omit<LateSocket, "socket">, descriptor: number): void {
+    const listener = this.#shardPorts.nameOf(listenerId);
+    if (listener === undefined) closePassed(descriptor);
+    else this.#pass({ descriptor, listener, bytes });
+  }
+
+  /** Counters of upgrades in the main thread. */
+  get counters(): UpgradeCounters {
+    return this.#acceptor.counters;
   }
 
   /** Outcomes of upgrades in the main thread. */

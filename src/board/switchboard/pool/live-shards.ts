@@ -13,7 +13,7 @@ import { UringEstate } from "../../../wire/transport/uring/uring-estate.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { ActorName } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
-import type { ModuleReport, ShardPortNotice, ThreadLink } from "../../shard/messages.ts";
+import type { LateUpgradeReport, ModuleReport, ShardPortNotice, ThreadLink } from "../../shard/messages.ts";
 import type { MovesReport } from "../../shard/moving/messages.ts";
 import type { QueryAnswers, ShardPage, ShardQuery } from "../../shard/queries.ts";
 import type { BoardTopics } from "../board-topics.ts";
@@ -37,6 +37,12 @@ export interface ShardNews {
   moved(address: Address, shard: number): void;
   /** An actor has published for subscribers that have gone to another process. */
   published(publish: PassedPublish): void;
+  /**
+   * A socket in a shard is for the process that has taken over.
+   *
+   * @param estate list of what the shard owns past Node; undefined without io_uring
+   */
+  lateUpgrade(report: LateUpgradeReport, estate: SharedArrayBuffer | undefined): void;
 }
 
 export interface LiveShardsOwner {
@@ -134,6 +140,7 @@ export class LiveShards {
       clientLeft: (clientKey) => news.clientLeft(clientKey),
       moved: (report) => this.#moved(handle, report),
       published: (publish) => news.published(publish),
+      lateUpgrade: (report) => news.lateUpgrade(report, uringEstate?.memory),
     });
     for (const [listenerId, settings] of this.#listeners) handle.configure({ listenerId, settings });
     const { aliases } = this.#hub.mail;

@@ -14,6 +14,7 @@ import type { ActorName, HandoffEnvelope } from "../../connection/connection-hos
 import type { ShardEvent } from "../../connection/shard-events.ts";
 import type {
   ActorModuleFacts,
+  LateUpgradeReport,
   ModuleReport,
   ShardOrder,
   ShardPortNotice,
@@ -57,6 +58,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly life: number;
   readonly #moved: (report: MovesReport) => void;
   readonly #published: (publish: PassedPublish) => void;
+  readonly #lateUpgrade: (report: LateUpgradeReport) => void;
   readonly #counters: Counters;
   readonly #dispatch: SocketDispatch;
   readonly #eventLoop: EventLoopReader;
@@ -86,6 +88,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.life = spec.life;
     this.#moved = spec.moved;
     this.#published = spec.published;
+    this.#lateUpgrade = spec.lateUpgrade;
     this.#counters = counters;
     this.#dispatch = new SocketDispatch(spec);
     const meter = createMeterMemory();
@@ -302,6 +305,9 @@ export class ShardHandle implements Destination, ShardCandidate {
         return;
       case "published":
         this.#published(report.publish);
+        return;
+      case "lateUpgrade":
+        this.#lateUpgrade(report);
         return;
       case "shutdownDone":
         this.#shutdownDone.resolve(report);

@@ -7,7 +7,7 @@ import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import type { UringEstate } from "../../../wire/transport/uring/uring-estate.ts";
 import type { ActorName, ConnectionLimits } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
-import type { ModuleReport, ShardEngine, ShardTask, ThreadLink } from "../../shard/messages.ts";
+import type { LateUpgradeReport, ModuleReport, ShardEngine, ShardTask, ThreadLink } from "../../shard/messages.ts";
 import type { MovesReport } from "../../shard/moving/messages.ts";
 import type { SocketDispatchSettings } from "./socket-dispatch.ts";
 
@@ -39,6 +39,8 @@ export interface ShardSpec extends SocketDispatchSettings {
   readonly moved: (report: MovesReport) => void;
   /** Takes publishes for subscribers that have gone to another process. */
   readonly published: (publish: PassedPublish) => void;
+  /** Takes sockets for the process that has taken over. */
+  readonly lateUpgrade: (report: LateUpgradeReport) => void;
 }
 
 /** The main thread's parts of a shard that the thread gets an end of. */

@@ -1,19 +1,22 @@
 /** Takes everything that a board gets from another process. `BoardTakeover` has one `BoardSink`. */
 import { SwitchboardError } from "../../../errors.ts";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
-import type { MovingConnection, MovingListener, OtherProcess } from "../../takeover/messages.ts";
+import type { AnswerQuestion, MovingConnection, MovingListener, OtherProcess } from "../../takeover/messages.ts";
 import type { TakeoverSink } from "../../takeover/successor.ts";
 import type { TakeoverParts } from "./board-source.ts";
 import { EngineSink } from "./engine-sink.ts";
 import type { BoardLuggage } from "./luggage.ts";
 import { PassedIn } from "./passed-in.ts";
 import { StateSink } from "./state-sink.ts";
+import { isTakeUpgrade, type TakeUpgradeQuestion } from "./upgrades-out.ts";
 
 export interface BoardSinkOwner extends TakeoverParts {
   /** The other process has agreed. Its listening sockets wait for the program's `listen`. */
   welcomed(): void;
   /** Waits for the next process. */
   awaitSuccessor(): Promise<void>;
+  /** Takes a socket that came too late for the other process, which goes on with the socket if this rejects. */
+  takeUpgrade(question: TakeUpgradeQuestion, sockets: readonly number[]): Promise<void>;
 }
 
 export class BoardSink implements TakeoverSink {
@@ -42,9 +45,8 @@ export class BoardSink implements TakeoverSink {
     return this.#state.format;
   }
 
-  answer(question: unknown): Promise<unknown> {
-    return this.#state.answer(question);
-  }
+  readonly answer: AnswerQuestion = (question, sockets) =>
+    isTakeUpgrade(question) ? this.#owner.takeUpgrade(question, sockets) : this.#state.answer(question);
 
   async listen(listeners: readonly MovingListener[], other: OtherProcess): Promise<void> {
     const { intake, pool, hub, welcomed } = this.#owner;

@@ -2,13 +2,18 @@
  * Gives the state of a board to the process that takes over from it, and takes everything back if that fails.
  * `BoardTakeover` has one `BoardSource`.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import type { LeftBehind } from "../../../runtime/streams/takeover.ts";
 import { borrow, closePassed } from "../../../wire/passing/passed-sockets.ts";
 import type { NodeCounts, PassedConnection } from "../../shard/moving/messages.ts";
 import type { QueryAnswers, TakeoverQuery } from "../../shard/queries.ts";
-import type { AheadSocket, MovingConnection, MovingListener, OtherProcess } from "../../takeover/messages.ts";
+import type {
+  AheadSocket,
+  AnswerQuestion,
+  MovingConnection,
+  MovingListener,
+  OtherProcess,
+} from "../../takeover/messages.ts";
 import type { TakeoverSource } from "../../takeover/predecessor.ts";
 import type { BoardHub } from "../board-hub.ts";
 import { MAX_ALIASES } from "../cluster/node-list.ts";
@@ -22,7 +27,6 @@ import {
   HANDSHAKES_MS,
   LATE_SUSPEND_LIMIT_MS,
   NO_TIMEOUT_MS,
-  POLL_MS,
   SUSPEND_LIMIT_MS,
 } from "./limits.ts";
 import type { BoardLuggage } from "./luggage.ts";
@@ -86,9 +90,7 @@ export class BoardSource implements TakeoverSource {
     return this.#state.format;
   }
 
-  answer(question: unknown): Promise<unknown> {
-    return this.#state.answer(question);
-  }
+  readonly answer: AnswerQuestion = (question) => this.#state.answer(question);
 
   luggageAhead(other: OtherProcess): AsyncIterable<unknown> {
     return this.#state.ahead(other);
@@ -128,15 +130,12 @@ export class BoardSource implements TakeoverSource {
   }
 
   async stopAccepting(): Promise<void> {
-    const { intake, pool } = this.#parts;
+    const { intake } = this.#parts;
     await this.#endMoves();
     this.#acceptsNoMore = true;
+    const isQuiet = intake.hold(HANDSHAKES_MS);
     intake.sockets.pause();
-    await this.#askAll({ kind: "stopAccepting" });
-    const deadline = performance.now() + HANDSHAKES_MS;
-    const isBusy = (): boolean => intake.underWay > 0 || pool.handles.some(({ underWay }) => underWay > 0);
-    do await delay(POLL_MS);
-    while (isBusy() && performance.now() < deadline);
+    await Promise.all([isQuiet, this.#askAll({ kind: "stopAccepting", limitMs: HANDSHAKES_MS })]);
   }
 
   /** Gives what goes along beside connections, and stops all connections on the way. */
@@ -225,13 +224,24 @@ export class BoardSource implements TakeoverSource {
     await this.#state.goOn();
     await this.#releasePublishes();
     this.#parts.pool.moveGate.resume();
+    await this.#releaseUpgrades("open");
     if (this.#acceptsNoMore) await this.#parts.intake.sockets.goOn();
     this.#acceptsNoMore = false;
   }
 
-  /** Everything has gone. Resolves with what has stayed behind of the engine's state. */
+  /** Lets upgrades that have waited be accepted here, or be passed on, as all later ones. */
+  async #releaseUpgrades(phase: "open" | "passing"): Promise<void> {
+    this.#parts.intake.release(phase);
+    await this.#askAll({ kind: "releaseUpgrades", phase });
+  }
+
+  /**
+   * Everything has gone. Upgrades go to the other process from now on. Resolves with what has stayed behind of the
+   * engine's state.
+   */
   async handedOver(forward: (publish: PassedPublish) => void): Promise<LeftBehind | undefined> {
     this.#parts.hub.handedOver();
+    await this.#releaseUpgrades("passing");
     await this.#engine.end();
     const left = await this.#state.handedOver();
     await this.#releasePublishes(forward);

@@ -9,9 +9,11 @@ import { whyNoPassing } from "../../../wire/native/pass-descriptors.ts";
 import type { Channel } from "../../../wire/passing/channel.ts";
 import { connectChannel } from "../../../wire/passing/connect-channel.ts";
 import { HandleChannel } from "../../../wire/passing/handle-channel.ts";
-import { holdsByNumber } from "../../../wire/passing/passed-sockets.ts";
+import { closePassed, holdsByNumber } from "../../../wire/passing/passed-sockets.ts";
 import { findPredecessor, isSupervised, tellGives, tellGoesOn, tellHas } from "../../../wire/passing/supervised.ts";
 import { canMoveSockets } from "../../../wire/transport/handoff.ts";
+import type { LateUpgrade } from "../../accept/late-upgrade.ts";
+import type { LateUpgradeReport } from "../../shard/messages.ts";
 import type { HandOverResult } from "../../takeover/predecessor.ts";
 import { takeOver } from "../../takeover/successor.ts";
 import { checkTakeoverPath } from "../../takeover/takeover-directory.ts";
@@ -20,6 +22,7 @@ import type { HandedOver, SuccessorFailure, TakenOver } from "../events.ts";
 import { BoardSink } from "./board-sink.ts";
 import { BoardSource, type TakeoverParts } from "./board-source.ts";
 import { HAND_OVER } from "./limits.ts";
+import { numberOf, type TakeUpgradeQuestion, UpgradesOut } from "./upgrades-out.ts";
 
 export interface BoardTakeoverOwner extends TakeoverParts {
   /** Everything has come from another process. */
@@ -34,6 +37,8 @@ export interface BoardTakeoverOwner extends TakeoverParts {
   historyLeft(left: LeftBehind): void;
   /** Everything that could go is in another process: this board is to end. */
   handedOver(result: HandedOver): void;
+  /** A socket that came too late couldn't be passed on to the process that has taken over. */
+  passOnFailed(error: Error): void;
   /** The board can't wait at the path: no process can take over now. It tries again. */
   cannotWait(error: Error): void;
 }
@@ -67,6 +72,8 @@ export class BoardTakeover {
   #underWay: Promise<void> | undefined;
   /** Resolves when the process before publishes and asks nothing more. */
   #left: Promise<void> = Promise.resolve();
+  /** Passes sockets on to the process that has taken over. */
+  #upgradesOut: UpgradesOut | undefined;
   /** The way to the process that has taken over; undefined before a takeover. */
   #successor: Pick<Extract<HandOverResult, { readonly outcome: "handedOver" }>, "publish" | "leave"> | undefined;
 
@@ -96,6 +103,7 @@ export class BoardTakeover {
         welcome.resolve();
       },
       awaitSuccessor: () => this.#awaitOrTryAgain(),
+      takeUpgrade: (question: TakeUpgradeQuestion, sockets: readonly number[]) => this.#takeUpgrade(question, sockets),
     };
     const sink = new BoardSink(owner, format);
     this.#underWay = takeOver(channel, sink).then(
@@ -136,6 +144,38 @@ export class BoardTakeover {
   /** The board is closed, and needs the process that has taken over no more. */
   leave(): void {
     this.#successor?.leave();
+  }
+
+  /** Passes a socket on to the process that has taken over. The socket belongs to this function. */
+  passOn(late: LateUpgrade): void {
+    if (this.#upgradesOut === undefined) closePassed(late.descriptor);
+    else this.#upgradesOut.pass(late);
+  }
+
+  /** Passes a socket of a shard on. */
+  passOnFrom(report: LateUpgradeReport, estate: SharedArrayBuffer | undefined): void {
+    const descriptor = numberOf(report.socket, estate);
+    if (descriptor !== undefined) this.#owner.intake.passOnFrom(report, descriptor);
+  }
+
+  /** Resolves when the process that has taken over has all sockets that were passed on. */
+  async passedOn(): Promise<void> {
+    await this.#upgradesOut?.settled();
+  }
+
+  /** Takes a socket that came too late for the process before, which goes on with the socket if this rejects. */
+  async #takeUpgrade({ listener, bytes }: TakeUpgradeQuestion, [descriptor]: readonly number[]): Promise<void> {
+    if (descriptor === undefined) throw new SwitchboardError("ERR_TAKEOVER_LOST", "an upgrade came without its socket");
+    if (this.#upgradesOut !== undefined) {
+      this.#upgradesOut.pass({ descriptor, listener, bytes });
+      return;
+    }
+    try {
+      this.#owner.intake.sockets.adopt(descriptor, listener, bytes);
+    } catch (error) {
+      closePassed(descriptor);
+      throw error;
+    }
   }
 
   /**
@@ -197,6 +237,7 @@ export class BoardTakeover {
     }
     const { connections, isSilent } = result;
     const { pauseMs } = source;
+    this.#upgradesOut = new UpgradesOut(result.other, this.#owner.intake.counters, this.#owner.passOnFailed);
     this.#successor = result;
     const left = await source.handedOver((publish) => this.published(publish));
     if (left !== undefined && left.topics > 0) this.#owner.historyLeft(left);

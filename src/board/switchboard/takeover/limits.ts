@@ -16,8 +16,10 @@ export const STILL_LIMIT_MS = 3_000;
 export const SUSPEND_LIMIT_MS = 2_000;
 /** The same for those that were on their way to another shard before. Everybody else has had the time above. */
 export const LATE_SUSPEND_LIMIT_MS = 200;
-/** Time in which handshakes under way become connections that can move, in ms. */
+/** Time in ms in which handshakes under way become connections that can move. Later ones wait for the outcome. */
 export const HANDSHAKES_MS = 2_000;
+/** Time in ms that the process that has taken over has to take a socket which came too late for this one. */
+export const PASS_ON_LIMIT_MS = 10_000;
 /** Number of names of topics in one message between the processes. */
 export const TOPICS_IN_MESSAGE = 10_000;
 /** Rounds in which the state of an engine goes while everybody is served. */

@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { Acceptor } from "../../../../src/board/accept/acceptor.ts";
 import { ClosedSocketReporter } from "../../../../src/board/accept/closed-socket-reporter.ts";
+import { HeldUpgrades } from "../../../../src/board/accept/held-upgrades.ts";
 import type { ShardPort } from "../../../../src/board/accept/shard-port.ts";
 import { FastHandshakes } from "../../../../src/board/accept/sockets/fast-handshake.ts";
 import { HttpSockets } from "../../../../src/board/accept/sockets/http-sockets.ts";
@@ -54,11 +55,13 @@ async function startAcceptor({
   };
   const acceptor = new SocketAcceptor({
     acceptor: new Acceptor(owner, { counters: counters.upgrades }),
+    held: new HeldUpgrades(),
     counters,
     closedSockets: new ClosedSocketReporter(counters, () => {}),
     turns,
     sockets: nodeSockets,
     authorizeOf: () => undefined,
+    passOn: () => {},
     adopt: adopt ?? answerAndRecord,
     acceptFailed: handshakeFailed,
   });
@@ -218,7 +221,8 @@ it("ends each handshake at its own deadline, at most a twentieth of its time lat
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
   onTestFinished(() => void vi.useRealTimers());
   const counters = new Counters();
-  const owner = { counters, closedSockets: new ClosedSocketReporter(counters, () => {}) } as SocketAcceptorOwner;
+  const closedSockets = new ClosedSocketReporter(counters, () => {});
+  const owner = { counters, closedSockets, held: new HeldUpgrades() } as SocketAcceptorOwner;
   const handshakes = new FastHandshakes(owner, new HttpSockets(owner));
   const ended: string[] = [];
   const start = (name: string, handshakeTimeoutMs: number): void => {

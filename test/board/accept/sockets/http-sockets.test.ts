@@ -4,6 +4,7 @@ import { connect, createServer, type TLSSocket } from "node:tls";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { Acceptor } from "../../../../src/board/accept/acceptor.ts";
 import { ClosedSocketReporter } from "../../../../src/board/accept/closed-socket-reporter.ts";
+import { HeldUpgrades } from "../../../../src/board/accept/held-upgrades.ts";
 import { HttpSockets } from "../../../../src/board/accept/sockets/http-sockets.ts";
 import { FairScheduler } from "../../../../src/runtime/scheduling/fair-scheduler.ts";
 import { Counters } from "../../../../src/runtime/stats/counters.ts";
@@ -21,11 +22,13 @@ it("closes a TLS socket if Node hides the accepted socket below it, and reports 
   const placing = { isRemote: false, place: () => here, here, handshakeFailed: acceptFailed, acceptFailed };
   const sockets = new HttpSockets({
     acceptor: new Acceptor(placing, { counters: counters.upgrades }),
+    held: new HeldUpgrades(),
     counters,
     closedSockets: new ClosedSocketReporter(counters, () => {}),
     turns: new FairScheduler(),
     sockets: nodeSockets,
     authorizeOf: () => undefined,
+    passOn: () => {},
     adopt: () => {},
     acceptFailed,
   });

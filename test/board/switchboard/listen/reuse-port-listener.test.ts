@@ -173,6 +173,7 @@ it.each([
     shards: 3,
     closing: signal,
     sockets: new ListeningSockets(false),
+    forward: () => {},
     giveServer: (shard, server) => {
       if (fails.delete(shard)) {
         server.close();
@@ -210,6 +211,7 @@ it("gives a replaced shard its port again after a failure, and reports the failu
     shards: 1,
     closing: signal,
     sockets: new ListeningSockets(false),
+    forward: () => {},
     giveServer: (_, server) => {
       if (fails) {
         fails = false;
@@ -244,6 +246,7 @@ it.skipIf(!holdsByNumber())(
       shards: 2,
       closing: signal,
       sockets: new ListeningSockets(true),
+      forward: () => {},
       giveServer: (shard, server) => void servers.set(shard, server),
       acceptFailed: () => {},
     });
@@ -274,6 +277,7 @@ it("gives another shard its port again after one isn't started again", async () 
     shards: 2,
     closing: signal,
     sockets: new ListeningSockets(false),
+    forward: () => {},
     giveServer: (shard, server) => void servers.set(shard, server),
     acceptFailed: () => {},
   });

@@ -11,6 +11,7 @@ it("replaces a shard that the main thread ends", async () => {
   const owner = {
     event: vi.fn(),
     published: vi.fn(),
+    lateUpgrade: vi.fn(),
     reported: vi.fn(),
     shardLost: vi.fn(),
     shardReplaced: vi.fn(),

@@ -1,0 +1,123 @@
+/**
+ * Gives sockets without an answer to the process that has taken over: those whose upgrade request has waited for that,
+ * or comes later, as long as this process lives. `BoardTakeover` has one `UpgradesOut` once its board was handed over.
+ */
+import { SwitchboardError } from "../../../errors.ts";
+import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
+import { claimDescriptor } from "../../../wire/native/estate/settlement.ts";
+import { closePassed, keepHandle, socketAt } from "../../../wire/passing/passed-sockets.ts";
+import type { BareSocket } from "../../../wire/transport/transport.ts";
+import { refuseUpgrade } from "../../../wire/upgrade/response.ts";
+import { type LateUpgrade, LEFT_BEHIND } from "../../accept/late-upgrade.ts";
+import type { OtherProcess } from "../../takeover/messages.ts";
+import { PASS_ON_LIMIT_MS } from "./limits.ts";
+
+/** Question to the process that has taken over: take this socket, which comes with the question. */
+export interface TakeUpgradeQuestion extends Omit<LateUpgrade, "descriptor"> {
+  readonly kind: "takeUpgrade";
+}
+
+export function isTakeUpgrade(question: unknown): question is TakeUpgradeQuestion {
+  return (question as { readonly kind?: unknown } | undefined)?.kind === "takeUpgrade";
+}
+
+/** Returns the number of a socket that a shard has given up; undefined if the socket was closed with its thread. */
+export function numberOf(socket: BareSocket, estate: SharedArrayBuffer | undefined): number | undefined {
+  if ("handle" in socket) return keepHandle(socket.handle);
+  const { descriptor } = socket;
+  return estate === undefined || claimDescriptor(estate, descriptor) ? descriptor : undefined;
+}
+
+/** Sockets that the other process hasn't confirmed, at most. The others wait here. */
+const MAX_UNDER_WAY = 32;
+
+export class UpgradesOut {
+  readonly #other: OtherProcess;
+  readonly #counters: UpgradeCounters;
+  readonly #failed: (error: Error) => void;
+  /** Sockets in line. There are no more than this process had accepted before the takeover. */
+  readonly #waiting: LateUpgrade[] = [];
+  #underWay = 0;
+  #idle = Promise.withResolvers<void>();
+
+  /**
+   * @param counters count what becomes of the sockets
+   * @param failed told of a socket that couldn't be passed on
+   */
+  constructor(other: OtherProcess, counters: UpgradeCounters, failed: (error: Error) => void) {
+    this.#other = other;
+    this.#counters = counters;
+    this.#failed = failed;
+    this.#idle.resolve();
+  }
+
+  /** Passes a socket on, in its turn. The socket belongs to this object from now on. */
+  pass(late: LateUpgrade): void {
+    if (this.#underWay === 0) this.#idle = Promise.withResolvers();
+    this.#waiting.push(late);
+    this.#pump();
+  }
+
+  /** Resolves when no socket is on its way. */
+  async settled(): Promise<void> {
+    while (this.#underWay > 0) await this.#idle.promise;
+  }
+
+  #pump(): void {
+    while (this.#underWay < MAX_UNDER_WAY) {
+      const next = this.#waiting.shift();
+      if (next === undefined) break;
+      this.#underWay++;
+      void this.#give(next).finally(() => {
+        this.#underWay--;
+        this.#pump();
+      });
+    }
+    if (this.#underWay === 0) this.#idle.resolve();
+  }
+
+  /** Never rejects. */
+  async #give({ descriptor, listener, bytes }: LateUpgrade): Promise<void> {
+    const couldArrive = !this.#other.hasEnded;
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(timedOut()), PASS_ON_LIMIT_MS);
+    try {
+      const question: TakeUpgradeQuestion = { kind: "takeUpgrade", listener, bytes };
+      await Promise.race([this.#other.ask(question, [descriptor]), late.promise]);
+      this.#counters.add("passedOn");
+      closePassed(descriptor);
+    } catch (error) {
+      const { code } = error as { readonly code?: string };
+      // The other process may have the socket, and may have answered.
+      if (couldArrive && (code === "ERR_TAKEOVER_LOST" || code === "ERR_TAKEOVER_TIMEOUT")) {
+        this.#counters.add("failed");
+        closePassed(descriptor);
+      } else this.#refuse(descriptor, bytes);
+      this.#failed(error as Error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Answers a request that the other process doesn't take. A socket without a request is closed. */
+  #refuse(descriptor: number, bytes: Uint8Array): void {
+    try {
+      const socket = socketAt(descriptor);
+      if (bytes.length === 0) {
+        this.#counters.add("failed");
+        socket.destroy();
+        return;
+      }
+      this.#counters.addRefused(LEFT_BEHIND.status);
+      refuseUpgrade(socket, LEFT_BEHIND);
+    } catch {
+      this.#counters.add("failed");
+      closePassed(descriptor);
+    }
+  }
+}
+
+function timedOut(): SwitchboardError {
+  const message = `the process that has taken over didn't take a socket within ${PASS_ON_LIMIT_MS} ms`;
+  return new SwitchboardError("ERR_TAKEOVER_TIMEOUT", message);
+}
