@@ -204,10 +204,12 @@ export class SocketIntake {
    *
    * @param timeoutMs milliseconds after which requests without an answer are cut off
    */
-  stopListening(timeoutMs: number): Promise<void> {
+  async stopListening(timeoutMs: number): Promise<void> {
     this.#sockets?.stopListening();
     this.#cutOff = setTimeout(() => this.#sockets?.close(), timeoutMs);
-    return this.#acceptor.close();
+    // A half request is passed on when its rest has come.
+    const passed = this.#held.phase === "passing" ? this.#sockets?.http.answered() : undefined;
+    await Promise.all([this.#acceptor.close(), passed]);
   }
 
   /** Takes nothing from now on, and ends what isn't adopted. */

@@ -1,5 +1,6 @@
 /** Private parts of `node:http`. The upgrades and the routes of attached servers use them. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 
 /**
@@ -18,6 +19,27 @@ export function responseOn(socket: Duplex): ServerResponse | undefined {
  */
 export function serverOf(socket: Duplex): object | undefined {
   return (socket as { readonly server?: object }).server;
+}
+
+interface ConnectionsList {
+  all(): readonly { readonly socket: Socket | null }[];
+  idle(): readonly { readonly socket: Socket | null }[];
+}
+
+/**
+ * Returns the sockets of a server of `node:http` on which no request is being read or answered. Source: the list of
+ * parsers behind `closeIdleConnections`, under the symbol `http.server.connections` (`lib/_http_server.js`), which also
+ * has the sockets that wait for their first request: as idle ones in Node 26, not in Node 24. Without the list, or for
+ * any other server, there are none: after a takeover the old process closes idle sockets then.
+ */
+export function idleSocketsOf(server: object): Socket[] {
+  const symbol = Object.getOwnPropertySymbols(server).find(
+    ({ description }) => description === "http.server.connections",
+  );
+  const list = symbol && (server as { readonly [key: symbol]: Partial<ConnectionsList> | undefined })[symbol];
+  const parsers = [...(list?.all?.() ?? []).filter(({ socket }) => socket?.bytesRead === 0), ...(list?.idle?.() ?? [])];
+  const sockets = new Set(parsers.flatMap(({ socket }) => socket ?? []));
+  return [...sockets].filter((socket) => responseOn(socket) === undefined && socket.writableLength === 0);
 }
 
 /** A server's answer to Node whether a request with an Upgrade header is an upgrade. */

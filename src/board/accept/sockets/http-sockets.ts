@@ -153,6 +153,12 @@ export class HttpSockets {
     }
   }
 
+  /** Resolves when the requests that have begun are over: requests without TLS, which can be passed on. */
+  async answered(): Promise<void> {
+    const begun = [...this.#entries].filter(([socket, { stream, settled }]) => stream === socket && !settled);
+    await Promise.all(begun.map(([socket]) => new Promise((resolve) => socket.once("close", resolve))));
+  }
+
   /** Closes every socket that is no connection yet. */
   close(): void {
     for (const socket of this.#entries.keys()) socket.destroy();

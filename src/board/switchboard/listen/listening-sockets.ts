@@ -6,6 +6,7 @@ import { once } from "node:events";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
 import { holdsByNumber, socketAt } from "../../../wire/passing/passed-sockets.ts";
+import type { TakenSocket } from "../../../wire/transport/taken-socket.ts";
 import type { MovingListener } from "../../takeover/messages.ts";
 import { type AskedSocket, Inheritance, listenersOf, type SocketsOfCall } from "./inheritance.ts";
 import { openServer } from "./open-server.ts";
@@ -19,6 +20,8 @@ export interface PassableSockets extends SocketsOfCall {
   goOn(): Promise<void>;
   /** Takes a socket that the process before has accepted, as if it had been accepted here. */
   adopt(socket: Socket): void;
+  /** Gives up the sockets in the main thread on which no request is being read or answered. */
+  takeIdle(): readonly TakenSocket[];
   /** Closes what is kept for another process. */
   close(): void;
 }
@@ -134,6 +137,14 @@ export class ListeningSockets {
     const socket = socketAt(descriptor);
     if (bytes.length > 0) socket.unshift(bytes);
     found.adopt(socket);
+  }
+
+  /** Gives up the sockets in the main thread that wait for a request, each with the name of its listening socket. */
+  takeIdle(): (TakenSocket & { readonly listener: string })[] {
+    return [...this.#open].flatMap((sockets) => {
+      const listener = nameOf(sockets.address);
+      return sockets.takeIdle().map((taken) => ({ ...taken, listener }));
+    });
   }
 
   listeners(): MovingListener[] {

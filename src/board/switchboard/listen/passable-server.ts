@@ -2,11 +2,14 @@
 import { renameSync } from "node:fs";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { duplicate } from "../../../wire/native/pass-descriptors.ts";
+import { idleSocketsOf } from "../../../wire/node-internals/http.ts";
 import { descriptorOf, handleOf, takeHandle } from "../../../wire/node-internals/net.ts";
 import { closePassed, holdsByNumber, keepHandle, takeHandleAt } from "../../../wire/passing/passed-sockets.ts";
+import { EMPTY } from "../../../wire/protocol/empty.ts";
 import { atRest } from "../../../wire/transport/at-rest.ts";
 import { closeWhenAnswered } from "../../../wire/transport/close-when-answered.ts";
 import { createServerFor } from "../../../wire/transport/raw-socket-server.ts";
+import { type TakenSocket, takeSocket } from "../../../wire/transport/taken-socket.ts";
 import type { AskedSocket, SocketsOfCall } from "./inheritance.ts";
 import { openServer } from "./open-server.ts";
 
@@ -69,6 +72,10 @@ export class PassableServer implements SocketsOfCall {
 
   adopt(socket: Socket): void {
     this.#server.emit("connection", socket);
+  }
+
+  takeIdle(): readonly TakenSocket[] {
+    return idleSocketsOf(this.#server).flatMap((socket) => takeSocket(socket, EMPTY) ?? []);
   }
 
   /** Closes all sockets, but not the server itself. */

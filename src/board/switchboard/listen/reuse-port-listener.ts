@@ -128,6 +128,11 @@ export class ReusePortListener implements PassableSockets {
     this.#owner.forward(socket, this.settings.tls !== undefined);
   }
 
+  /** The shards have the sockets. */
+  takeIdle(): readonly [] {
+    return [];
+  }
+
   async goOn(): Promise<void> {
     for (let shard = 0; shard < this.#owner.shards; shard++) await this.#giveKept(shard);
   }

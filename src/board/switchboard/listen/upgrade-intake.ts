@@ -176,9 +176,13 @@ export class UpgradeIntake {
     await this.#acceptor.quiet(limitMs);
   }
 
-  /** The takeover is over: upgrades are accepted here, or passed on from now on. */
+  /** The takeover is over: upgrades are accepted here, or passed on from now on, as sockets without a request are. */
   release(phase: Exclude<UpgradePhase, "held">): void {
     this.#held.release(phase);
+    if (phase === "open") return;
+    for (const { handle, bytes, listener } of this.sockets.takeIdle()) {
+      this.#pass({ descriptor: bringToRest(handle), listener, bytes });
+    }
   }
 
   /** Passes an upgrade on to the process that has taken over. Returns false, and changes nothing, if that can't be. */

@@ -9,7 +9,7 @@ import { type Address, type StartOptions, Switchboard } from "../../../../src/in
 export interface ServerOptions {
   readonly start: Omit<StartOptions, "actor"> & { readonly actor: string };
   /** How the program listens: the options of `listen`, or "http" for a server of its own. */
-  readonly listen: readonly (Readonly<Record<string, string>> | "http")[];
+  readonly listen: readonly (Readonly<Record<string, string | number>> | "http")[];
   /** Number of topics `filled:<number>` with 100 publications of 100 bytes that the program fills before it listens. */
   readonly filled?: number;
   /** Publishes to the topic `ticks` as often as possible, with a number each. */
