@@ -12,7 +12,7 @@ import { actorUrl } from "../../support/board.ts";
 import { createCertificate } from "../../support/certificate.ts";
 import { text } from "../../support/frames.ts";
 import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
-import { freePort } from "../../support/redis-server.ts";
+import { freePort } from "../../support/free-port.ts";
 import { allAnswered, expectAllRight, openClients } from "./counted-clients.ts";
 import { ServerProcess, takeoverPath } from "./server-process.ts";
 
