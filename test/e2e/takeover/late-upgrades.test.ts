@@ -11,8 +11,8 @@ import { whyNoUring } from "../../../src/wire/native/ring.ts";
 import { actorUrl } from "../../support/board.ts";
 import { createCertificate } from "../../support/certificate.ts";
 import { text } from "../../support/frames.ts";
-import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
 import { freePort } from "../../support/free-port.ts";
+import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
 import { allAnswered, expectAllRight, openClients } from "./counted-clients.ts";
 import { ServerProcess, takeoverPath } from "./server-process.ts";
 
