@@ -14,75 +14,17 @@ import type { CompressionOptions } from "../../wire/protocol/deflate/compression
 import { noop } from "../../wire/protocol/empty.ts";
 import { descriptorRoom, outOfDescriptors } from "../../wire/transport/descriptors.ts";
 import { flushed } from "../../wire/transport/handoff.ts";
-import type { HandoffResult } from "../../wire/transport/pending-handoffs.ts";
 import { refuseUpgrade, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
 import type { ActorName, HandoffEnvelope } from "../connection/connection-host.ts";
+import type { AcceptorOptions, AcceptorOwner, Destination, HandshakeSettings } from "./acceptor-owner.ts";
 import type { Permit } from "./admission-control.ts";
-import { type Authorize, checkCloneable, PendingVerdicts } from "./authorize.ts";
-import type { ClientAddresses } from "./client-address.ts";
+import { checkCloneable, PendingVerdicts } from "./authorize.ts";
 import { HeldUpgrades } from "./held-upgrades.ts";
 import { LEFT_BEHIND } from "./late-upgrade.ts";
 import { Http1OpeningHandshake, type OpeningHandshake, switchingToWebSocket } from "./opening-handshake.ts";
 import { recordRequest } from "./record-request.ts";
 import { SocketWatch, takenError } from "./routes/socket-watch.ts";
 import { UpgradeOutcomes } from "./upgrade-outcomes.ts";
-
-/** The shard that an accepted connection goes to. */
-export interface Destination {
-  readonly shard: number;
-  /** Returns the names of the headers that the actor class of this name asks for, in lower case. */
-  requestHeadersOf(actor: ActorName): readonly string[];
-  handOff(socket: Duplex, head: Buffer, envelope: HandoffEnvelope): Promise<HandoffResult>;
-}
-
-/** The demands on the upgrades of one path. */
-export interface HandshakeSettings extends ServerHandshakeOptions {
-  /** Time for a whole handshake, in milliseconds. */
-  readonly handshakeTimeoutMs: number;
-  /** Default: everybody gets in, without a session. */
-  readonly authorize?: Authorize;
-  /** Name of the actor module that serves the connections. Default: the board's default module. */
-  readonly actor?: string;
-}
-
-/** The calls of an acceptor to its board or its shard. */
-export interface AcceptorOwner {
-  /** True if connections go to another thread: sockets must then be movable, and sessions cloneable. */
-  readonly isRemote: boolean;
-  /** Keeps a place for a handshake, or says how the handshake is refused. Absent where there are no limits. */
-  readonly admit?: ((request: IncomingMessage) => Permit | UpgradeRefusal) | undefined;
-  /**
-   * Picks the shard of a new connection. Returns undefined when none takes connections now. An error is answered with
-   * 500 and reported.
-   */
-  place(request: IncomingMessage, params: Params, actor: ActorName): Destination | undefined;
-  /** The one destination, where connections stay in the thread of their handshake. */
-  readonly here?: Destination;
-  /**
-   * Passes an upgrade on to the process that has taken over. Returns false, and changes nothing, if that can't be.
-   * Absent where nothing can take over.
-   */
-  passOn?(handshake: OpeningHandshake): boolean;
-  /** Finds the client behind trusted proxies. Absent where no proxies are trusted. */
-  readonly clients?: ClientAddresses | undefined;
-  /** Reports a handshake that failed for a reason that is not its peer's. */
-  handshakeFailed(error: Error): void;
-  /** Reports a handshake that was refused because few descriptors are left. */
-  acceptFailed(error: Error): void;
-}
-
-export interface AcceptorOptions {
-  /** Default: new ones. */
-  readonly counters?: UpgradeCounters;
-  /** Beginning of all ids, in a cluster: `<node>.`. Asked for with each id. Default: "". */
-  readonly addressPrefix?: () => string;
-  /** Prefix of the serial part of ids, so that the ids of two acceptors differ. Default: "". */
-  readonly series?: string;
-  /** Compression of messages. Default: none. */
-  readonly compression?: CompressionOptions | undefined;
-  /** Upgrades that wait while another process takes over. Default: none ever do. */
-  readonly held?: HeldUpgrades;
-}
 
 /** Statuses of the answers to `clientError` events of `node:http`, by error code. Other codes get 400. */
 const UNPARSED_STATUS: Readonly<Record<string, number>> = {

@@ -2,7 +2,7 @@
 import type { Server } from "node:http";
 import type { pathMatcher } from "../../wire/handshake/path.ts";
 import type { ServerHandshakeOptions } from "../../wire/handshake/server.ts";
-import type { HandshakeSettings } from "./acceptor.ts";
+import type { HandshakeSettings } from "./acceptor-owner.ts";
 import type { RouteSettings } from "./routes/route.ts";
 import type { TlsSettings } from "./tls-settings.ts";
 

@@ -13,7 +13,8 @@ import { type RelayReceiver, receiveRelayed } from "../../wire/transport/relay/r
 import { nodeSockets, type TcpSockets } from "../../wire/transport/tcp-sockets.ts";
 import type { HandshakeTransport, Transport } from "../../wire/transport/transport.ts";
 import { UringSockets } from "../../wire/transport/uring/uring-sockets.ts";
-import { Acceptor, type Destination } from "../accept/acceptor.ts";
+import { Acceptor } from "../accept/acceptor.ts";
+import type { Destination } from "../accept/acceptor-owner.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
 import type { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
 import { HeldUpgrades, type UpgradePhase } from "../accept/held-upgrades.ts";

@@ -84,7 +84,7 @@ export class Conversation<
    * @param state `state` of its facts
    */
   otherProcess(state: string | undefined): OtherProcess {
-    const hasEnded = (): boolean => this.#ended;
+    const hasEnded = (): boolean => this.#ended || this.#isClosed;
     return {
       state,
       get hasEnded() {
@@ -95,7 +95,7 @@ export class Conversation<
   }
 
   #ask(question: unknown, sockets: readonly number[] = []): Promise<unknown> {
-    if (this.#ended) return Promise.reject(this.#gone());
+    if (this.#ended || this.#isClosed) return Promise.reject(this.#gone());
     const reply = Promise.withResolvers<unknown>();
     const serial = this.#asked.add(reply);
     try {

@@ -83,7 +83,7 @@ export type Aside =
 export interface OtherProcess {
   /** `state` of its facts. */
   readonly state: string | undefined;
-  /** True once the other process has ended, or the way to it is gone: a question can't reach it any more. */
+  /** True once the other process has ended, or the channel to it is closed: no question can reach it any more. */
   readonly hasEnded: boolean;
   /**
    * Asks something. Rejects with the error of the other process, with `ERR_TAKEOVER_LOST` when that ends before it has

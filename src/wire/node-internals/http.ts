@@ -18,7 +18,7 @@ export function responseOn(socket: Duplex): ServerResponse | undefined {
  * passed on, and gets 503.
  */
 export function serverOf(socket: Duplex): object | undefined {
-  return (socket as { readonly server?: object }).server;
+  return (socket as { readonly server?: object | null }).server ?? undefined;
 }
 
 interface ConnectionsList {

@@ -8,7 +8,9 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import { actorUrl } from "../../support/actor-url.ts";
 import type { CountedClient } from "../../support/counted-client.ts";
+import { text } from "../../support/frames.ts";
 import { stateOf } from "../../support/process-state.ts";
+import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
 import { ended, script, times } from "./supervise.ts";
 import { all, CLIENTS, nodes, serve, start, supervise } from "./without-ffi.ts";
 
@@ -33,6 +35,32 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement without node:ffi", 
     }
     supervisor.kill("SIGTERM");
     expect((await ended(supervisor)).stderr.match(/has no node:ffi/g)).toHaveLength(3);
+  });
+
+  it("answers upgrades that come while it runs, on sockets that the old process has accepted", async () => {
+    const { supervisor, port, httpPort } = await serve();
+    for (const [index, to] of [port, httpPort].entries()) {
+      const late = await Promise.all(Array.from({ length: 10 }, () => RawClient.connect(to)));
+      onTestFinished(() => {
+        for (const { socket } of late) socket.destroy();
+      });
+      // The old process has accepted the others, too.
+      await (await RawClient.open({ port: to })).close();
+      supervisor.kill("SIGHUP");
+      // Its part of the takeover has begun when sockets go ahead; some requests come after its end.
+      await supervisor.logs(times(index + 1, "starts, to take over"));
+      const tookOver = supervisor.logs(times(index + 1, "took over from pid .*"));
+      const request = Buffer.concat([Buffer.from(upgradeRequest()), text("late")]);
+      for (const client of late.slice(0, 5)) client.write(request.subarray(0, 30));
+      await supervisor.prints(times(index + 1, `"event":"handedOver"`));
+      for (const client of late.slice(0, 5)) client.write(request.subarray(30));
+      for (const client of late.slice(5)) client.write(request);
+      for (const client of late) {
+        expect(await client.response()).toMatchObject({ status: 101 });
+        expect((await client.frame()).payload.toString("latin1")).toBe("\0\0\0\0late");
+      }
+      await tookOver;
+    }
   });
 
   it("by a process that is refused, or killed half way, disturbs nobody, and the next one works", async () => {

@@ -69,12 +69,12 @@ export async function superviseBoard(first: ServerOptions = options) {
     const response = await fetch(`http://127.0.0.1:${httpPort}/api/publish?topic=kept&key=${key}`);
     return ((await response.json()) as { readonly position: object }).position;
   };
-  return { supervisor, change, use, publish, port: Number(port) };
+  return { supervisor, change, use, publish, port: Number(port), httpPort: Number(httpPort) };
 }
 
 /** The same, with clients under load. */
 export async function serve() {
-  const { supervisor, change, use, publish, port } = await superviseBoard();
+  const { supervisor, change, use, publish, port, httpPort } = await superviseBoard();
   const sizeOf = (number: number): number => 20 + ((number * 7_919) % 5_000);
   const open = (): Promise<CountedClient> =>
     CountedClient.open({ port, window: 2, thinkMs: 20, sizeOf, pieceBytes: 900 });
@@ -105,5 +105,5 @@ export async function serve() {
     change({});
     return [old, next];
   };
-  return { supervisor, change, use, clients, answered, faults, publish, replaceByStopped };
+  return { supervisor, change, use, port, httpPort, clients, answered, faults, publish, replaceByStopped };
 }

@@ -4,9 +4,9 @@
  */
 import { once } from "node:events";
 import { createServer, IncomingMessage, request, type Server, type ServerResponse } from "node:http";
-import { type AddressInfo, Socket } from "node:net";
+import { type AddressInfo, connect, createServer as createNetServer, Socket } from "node:net";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { replaceShouldUpgrade, responseOn } from "../../../src/wire/node-internals/http.ts";
+import { idleSocketsOf, replaceShouldUpgrade, responseOn, serverOf } from "../../../src/wire/node-internals/http.ts";
 import { earlierResponses } from "../../../src/wire/upgrade/earlier-responses.ts";
 
 async function listen(): Promise<{ readonly server: Server; readonly port: number }> {
@@ -68,4 +68,42 @@ it("treats every offer as an upgrade on a server without `shouldUpgradeCallback`
   expect(server.shouldUpgradeCallback?.(new IncomingMessage(new Socket()))).toBe(true);
   restore();
   expect(server.shouldUpgradeCallback).toBeUndefined();
+});
+
+it("finds the server that a socket speaks HTTP with (`socket.server`)", async () => {
+  const { server, port } = await listen();
+  const upgraded = once(server, "upgrade");
+  const headers = { Connection: "Upgrade", Upgrade: "foobar" };
+  const client = request({ port, host: "127.0.0.1", headers }).on("error", () => {});
+  client.end();
+  const [, socket] = (await upgraded) as [IncomingMessage, Socket];
+  expect(serverOf(socket)).toBe(server);
+  expect(serverOf(new Socket())).toBeUndefined();
+  socket.destroy();
+});
+
+it("finds the sockets on which no request is read or answered (`http.server.connections`)", async () => {
+  const { server, port } = await listen();
+  const accepted = async (): Promise<readonly [Socket, Socket]> => {
+    const connection = once(server, "connection");
+    const client = connect({ port, host: "127.0.0.1" });
+    onTestFinished(() => void client.destroy());
+    return [client, (await connection)[0]];
+  };
+  const [, fresh] = await accepted();
+  expect(idleSocketsOf(server)).toEqual([fresh]);
+  const [client, used] = await accepted();
+  const asked = once(server, "request");
+  client.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const [, response] = (await asked) as [IncomingMessage, ServerResponse];
+  expect(idleSocketsOf(server)).toEqual([fresh]);
+  response.end();
+  await once(client, "data");
+  await vi.waitFor(() => expect(new Set(idleSocketsOf(server))).toEqual(new Set([fresh, used])));
+  client.write("GET / HT");
+  await vi.waitFor(() => expect(idleSocketsOf(server)).toEqual([fresh]));
+});
+
+it("finds no idle sockets of a server without `http.server.connections`", () => {
+  expect(idleSocketsOf(createNetServer())).toEqual([]);
 });

@@ -4,7 +4,8 @@
 import type { IncomingMessage } from "node:http";
 import type { Params } from "../../../runtime/actor/context/actor-context.ts";
 import type { pathMatcher } from "../../../wire/handshake/path.ts";
-import type { Acceptor, HandshakeSettings } from "../acceptor.ts";
+import type { Acceptor } from "../acceptor.ts";
+import type { HandshakeSettings } from "../acceptor-owner.ts";
 
 /** The demands on the upgrades of one route, with its path. Default path: every path. */
 export interface RouteSettings extends HandshakeSettings {

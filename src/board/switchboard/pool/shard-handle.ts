@@ -9,7 +9,7 @@ import { createMeterMemory, EventLoopReader } from "../../../runtime/stats/event
 import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
 import { queuedMessages } from "../../../wire/transport/queued-messages.ts";
 import type { UringEstate } from "../../../wire/transport/uring/uring-estate.ts";
-import type { Destination } from "../../accept/acceptor.ts";
+import type { Destination } from "../../accept/acceptor-owner.ts";
 import type { ActorName, HandoffEnvelope } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
 import type {

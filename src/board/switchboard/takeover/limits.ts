@@ -18,7 +18,7 @@ export const SUSPEND_LIMIT_MS = 2_000;
 export const LATE_SUSPEND_LIMIT_MS = 200;
 /** Time in ms in which handshakes under way become connections that can move. Later ones wait for the outcome. */
 export const HANDSHAKES_MS = 2_000;
-/** Time in ms that the process that has taken over has to take a socket which came too late for this one. */
+/** Time in ms for which a board that closes waits until the process that has taken over has all late upgrades. */
 export const PASS_ON_LIMIT_MS = 10_000;
 /** Number of names of topics in one message between the processes. */
 export const TOPICS_IN_MESSAGE = 10_000;

@@ -2,10 +2,11 @@
  * Gives sockets without an answer to the process that has taken over: those whose upgrade request has waited for that,
  * or comes later, as long as this process lives. `BoardTakeover` has one `UpgradesOut` once its board was handed over.
  */
-import { SwitchboardError } from "../../../errors.ts";
+import { setTimeout as delay } from "node:timers/promises";
 import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
 import { claimDescriptor } from "../../../wire/native/estate/settlement.ts";
 import { closePassed, keepHandle, socketAt } from "../../../wire/passing/passed-sockets.ts";
+import { noop } from "../../../wire/protocol/empty.ts";
 import type { BareSocket } from "../../../wire/transport/transport.ts";
 import { refuseUpgrade } from "../../../wire/upgrade/response.ts";
 import { type LateUpgrade, LEFT_BEHIND } from "../../accept/late-upgrade.ts";
@@ -58,9 +59,12 @@ export class UpgradesOut {
     this.#pump();
   }
 
-  /** Resolves when no socket is on its way. */
+  /** Resolves when no socket is on its way, or after 10 s. The process stays alive until then. */
   async settled(): Promise<void> {
-    while (this.#underWay > 0) await this.#idle.promise;
+    const limit = new AbortController();
+    const limitReached = delay(PASS_ON_LIMIT_MS, undefined, { signal: limit.signal }).catch(noop);
+    await Promise.race([this.#idle.promise, limitReached]);
+    limit.abort();
   }
 
   #pump(): void {
@@ -79,23 +83,19 @@ export class UpgradesOut {
   /** Never rejects. */
   async #give({ descriptor, listener, bytes }: LateUpgrade): Promise<void> {
     const couldArrive = !this.#other.hasEnded;
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(() => late.reject(timedOut()), PASS_ON_LIMIT_MS);
+    const question: TakeUpgradeQuestion = { kind: "takeUpgrade", listener, bytes };
     try {
-      const question: TakeUpgradeQuestion = { kind: "takeUpgrade", listener, bytes };
-      await Promise.race([this.#other.ask(question, [descriptor]), late.promise]);
+      await this.#other.ask(question, [descriptor]);
       this.#counters.add("passedOn");
       closePassed(descriptor);
     } catch (error) {
       const { code } = error as { readonly code?: string };
-      // The other process may have the socket, and may have answered.
-      if (couldArrive && (code === "ERR_TAKEOVER_LOST" || code === "ERR_TAKEOVER_TIMEOUT")) {
+      if (couldArrive && code === "ERR_TAKEOVER_LOST") {
+        // The other process may have had the socket, and may have answered.
         this.#counters.add("failed");
         closePassed(descriptor);
       } else this.#refuse(descriptor, bytes);
       this.#failed(error as Error);
-    } finally {
-      clearTimeout(timer);
     }
   }
 
@@ -115,9 +115,4 @@ export class UpgradesOut {
       closePassed(descriptor);
     }
   }
-}
-
-function timedOut(): SwitchboardError {
-  const message = `the process that has taken over didn't take a socket within ${PASS_ON_LIMIT_MS} ms`;
-  return new SwitchboardError("ERR_TAKEOVER_TIMEOUT", message);
 }
