@@ -69,9 +69,11 @@ export async function run(args: readonly string[]): Promise<number> {
   const takeover = process.env["SWITCHBOARD_TAKEOVER"] || join(makeFolder(), "takeover.sock");
   reapOrphans();
   const manager = serviceManager(report);
-  const supervisor = new Supervisor({ ...settings, takeover }, manager, report);
-  handleSignals(supervisor);
-  if (values.watch) watchFolder(dirname(path), () => supervisor.replace());
+  // Signals are handled before the program starts: one that came in between would leave the program behind.
+  let supervisor: Supervisor | undefined;
+  handleSignals({ stop: (signal) => supervisor?.stop(signal), replace: () => supervisor?.replace() });
+  supervisor = new Supervisor({ ...settings, takeover }, manager, report);
+  if (values.watch) watchFolder(dirname(path), () => supervisor?.replace());
   const code = await supervisor.ended;
   await manager.told();
   // PM2 listens in this process, which would keep the process alive.
@@ -128,7 +130,7 @@ function workingDirectory(): string {
   return one?.ino === other?.ino && one?.dev === other?.dev ? named : cwd;
 }
 
-function handleSignals(supervisor: Supervisor): void {
+function handleSignals(supervisor: Pick<Supervisor, "stop" | "replace">): void {
   const hasTerminal = canOpenTerminal();
   process.on("SIGHUP", () => {
     // The system sends this signal also when the terminal closes.

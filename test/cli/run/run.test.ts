@@ -40,6 +40,23 @@ describe("one process", () => {
     expect(await ended(supervisor)).toEqual({ code: 3, stdout: "up\nbye\n", stderr: "" });
   });
 
+  it("gets a signal that comes while it is started", async () => {
+    // Sends the signal to the supervisor in the very call that starts the program.
+    const early = `
+      import childProcess from "node:child_process";
+      import { syncBuiltinESMExports } from "node:module";
+      const { spawn } = childProcess;
+      childProcess.spawn = (...args) => {
+        const child = spawn(...args);
+        process.kill(process.pid, "SIGTERM");
+        return child;
+      };
+      syncBuiltinESMExports();
+    `;
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(early)}` };
+    expect(await ended(superviseIn({ env }, script(ALIVE)))).toEqual({ code: 143, stdout: "", stderr: "" });
+  });
+
   it("is killed with its own children when it takes too long to end", async () => {
     // The child holds the output open: it ends with the child.
     const file = script(
@@ -149,8 +166,15 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement", () => {
     await supervisor.logs(/pid \d+ starts, to take over from pid \d+\n/);
     for (let more = 0; more < 3; more++) {
       supervisor.kill("SIGHUP");
-      await supervisor.logs(/the next replacement waits/);
+      await supervisor.logs(/isn't ready yet: the next replacement waits\n/);
     }
+    // Only a request while the process is stopped says more: then all requests before have come.
+    const next = childrenOf(supervisor.pid).at(-1) ?? 0;
+    process.kill(next, "SIGSTOP");
+    await vi.waitFor(() => expect(stateOf(next)).toBe("T"));
+    supervisor.kill("SIGHUP");
+    await supervisor.logs(/is stopped/);
+    process.kill(next, "SIGCONT");
     writeFileSync(waitsFor, "");
     await supervisor.logs(times(2, "took over from pid .*"));
     await clients.allAnswered();
@@ -162,7 +186,7 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement", () => {
     expect(code).toBe(143);
     expect(stdout.match(/"outcome":"handedOver","connections":20/g)).toHaveLength(3);
     expect(stderr.match(/took over/g)).toHaveLength(3);
-    expect(stderr.match(/the next replacement waits/g)).toHaveLength(1);
+    expect(stderr.match(/the next replacement waits\n/g)).toHaveLength(1);
   });
 
   it.each([
