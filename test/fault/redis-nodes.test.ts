@@ -64,13 +64,14 @@ it("a node killed with -9 is gone, and its members leave within their time, each
 
 it.each([-600_000, 600_000])("a clock that is wrong by %i ms changes nothing", async (clockAheadMs) => {
   const server = await RedisServer.start();
-  const options = { url: server.url, presenceTtlMs: 3_000 };
+  // A process that a busy machine doesn't run for so long is gone indeed.
+  const options = { url: server.url, presenceTtlMs: 5_000, nodeTtlMs: 5_000 };
   const here = await startRedisNode(options, "here");
   await here.owner.subscribe("t");
   const member = { address: "here-0", node: "here", user: "ann", info: undefined };
   await here.engine.join("t", member, { leaveGraceMs: 0, changes: true });
   const other = await runNode({
-    options: { ...options, nodeTtlMs: 1_500 },
+    options,
     id: "other",
     clockAheadMs,
     topic: "t",
@@ -86,7 +87,7 @@ it.each([-600_000, 600_000])("a clock that is wrong by %i ms changes nothing", a
   // Each side renews its members, and sweeps those of the other, several times.
   const calls = async (): Promise<number> =>
     Number(/cmdstat_zrangebyscore:calls=(\d+)/.exec(String(await server.command("INFO", "commandstats")))?.[1] ?? 0);
-  await vi.waitFor(async () => expect(await calls()).toBeGreaterThan(12));
+  await vi.waitFor(async () => expect(await calls()).toBeGreaterThan(8));
   expect(await here.engine.memberStats("t")).toEqual({ connections: 3, users: 3 });
   expect(here.owner.changes.filter(({ kind }) => kind === "left")).toEqual([]);
   other.kill("SIGKILL");
