@@ -9,7 +9,7 @@ import { isExecutable, isMissing } from "./support/programs.ts";
 const CHROMIUM = process.env["CHROMIUM"] || "/usr/bin/chromium";
 const missing = isMissing(CHROMIUM, isExecutable(CHROMIUM), "apt-get install chromium, or set CHROMIUM to its path");
 
-describe.skipIf(missing)("the demo's page in Chromium", { timeout: 60_000 }, () => {
+describe.skipIf(missing)("the demo's page in Chromium", () => {
   let browser: Browser;
 
   beforeAll(async () => {
@@ -26,7 +26,7 @@ describe.skipIf(missing)("the demo's page in Chromium", { timeout: 60_000 }, () 
         "--disable-sync",
       ],
     });
-  }, 60_000);
+  });
 
   afterAll(() => browser.close());
 

@@ -50,13 +50,13 @@ const CONNECT = `({ url, transport, isBinary }) => {
   client.connect();
 }`;
 
-describe.skipIf(missing)("the official client in Chromium", { timeout: 60_000 }, () => {
+describe.skipIf(missing)("the official client in Chromium", () => {
   let browser: Browser;
 
   beforeAll(async () => {
     const args = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"];
     browser = await chromium.launch({ executablePath: CHROMIUM, args });
-  }, 60_000);
+  });
 
   afterAll(() => browser.close());
 

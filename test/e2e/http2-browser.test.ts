@@ -33,7 +33,7 @@ async function talk({
   });
 }
 
-describe.skipIf(missing)("Chromium", { timeout: 60_000 }, () => {
+describe.skipIf(missing)("Chromium", () => {
   it("opens its WebSocket in the HTTP/2 session over which its page came", async () => {
     const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1, compression: true });
     onTestFinished(async () => {

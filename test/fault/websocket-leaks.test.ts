@@ -88,4 +88,4 @@ it("has the same descriptors as before, and no unhandled rejection, after peers 
   stop.now = true;
   process.off("unhandledRejection", unhandled);
   expect(unhandled).not.toHaveBeenCalled();
-}, 60_000);
+});

@@ -122,7 +122,7 @@ describe.each(ends)("after $end", ({ finish, codes, closed }) => {
     const { transport } = open({ closeTimeoutMs: 20 });
     transport.feed(text("a"));
     finish(transport);
-    await expect.poll(() => transport.destroyed, { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => transport.destroyed).toBe(true);
     expect(written(transport)).toEqual(codes);
     await openGate();
     await openGate();

@@ -65,4 +65,4 @@ it("loses, doubles and reorders no mail, and answers all asks, while the receive
       expect(own).toEqual(numbers.map((number) => `${name} ${number}`));
     }
   }
-}, 60_000);
+});

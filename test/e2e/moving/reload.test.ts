@@ -264,4 +264,4 @@ it("moves connections with topics while threads of other shards, which are empty
     const { moved, closed } = await board.reload();
     expect({ moved, closed }).toEqual({ moved: 200, closed: 0 });
   }
-}, 60_000);
+});

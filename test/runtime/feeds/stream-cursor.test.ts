@@ -249,7 +249,7 @@ it("keeps no process alive between two reads, and reads no more once it is close
   `;
   const file = new URL("../../../src/runtime/feeds/stream-cursor.ts", import.meta.url).href;
   const args = ["--input-type=module", "-e", program, file];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 20_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 100_000 });
   expect(stdout).toBe("read\n");
   const { cursor, reads, log } = setUp();
   cursor.check();

@@ -104,7 +104,7 @@ it("answers each malformed request to emulation and SSE", () =>
 
 it("leaves nothing behind", async () => {
   const nodeOf = async () => JSON.parse((await post("/api/info", "{}")).text).result.nodes[0];
-  await expect.poll(nodeOf, { timeout: 30_000 }).toMatchObject({ num_clients: 2, num_subs: 2, num_channels: 1 });
+  await expect.poll(nodeOf).toMatchObject({ num_clients: 2, num_subs: 2, num_channels: 1 });
 });
 
 async function check<Value>(

@@ -87,7 +87,7 @@ async function start(more: object = {}) {
   return { ...server, heard, told, enter };
 }
 
-describe.skipIf(missing)("an application in PHP", { timeout: 60_000 }, () => {
+describe.skipIf(missing)("an application in PHP", () => {
   it("lets clients in, subscribe and publish, answers calls, and hears of the end", async () => {
     const { url, heard, told } = await start();
     const stranger = newClient(url, { data: { password: "?" } });

@@ -47,7 +47,7 @@ async function startInChild(actor: string): Promise<Outcome> {
     });
   `;
   const args = ["--no-warnings", "--input-type=module", "--eval", script];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 20_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 100_000 });
   return JSON.parse(stdout);
 }
 
