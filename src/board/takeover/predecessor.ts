@@ -170,8 +170,7 @@ class Predecessor {
       if (this.#isSlow) await this.#giveAhead();
       await this.#source.stopAccepting();
       await this.#giveLuggage(this.#source.luggage(other));
-      while (await this.#giveGroup());
-      this.#hasGivenAll = true;
+      while (!this.#hasGivenAll) await this.#giveGroup();
       this.#talk.send({ kind: "done" });
       return this.#handedOver(!(await this.#hasFinished()));
     } catch (error) {
@@ -261,15 +260,17 @@ class Predecessor {
     }
   }
 
-  /** Gives the next group of connections. Resolves with false when none is left. */
-  async #giveGroup(): Promise<boolean> {
+  /** Gives the next group of connections, which is the last one if the source has no more. */
+  async #giveGroup(): Promise<void> {
     const { groupSize, batchSize } = this.#settings;
     const group = this.#group;
     /** Serial of the message whose answer comes next. */
     let adopted = this.#serial;
+    let isLast = false;
     while (group.length < groupSize) {
       const batch = await this.#source.suspend(Math.min(batchSize, groupSize - group.length));
-      if (batch.length === 0) break;
+      isLast = batch.length === 0;
+      if (isLast) break;
       group.push(...batch);
       const serial = this.#serial++;
       const states = batch.map(({ state }) => state);
@@ -281,15 +282,18 @@ class Predecessor {
       if (serial > adopted) await this.#expectAdopted(adopted++);
     }
     while (adopted < this.#serial) await this.#expectAdopted(adopted++);
-    if (group.length === 0) return false;
+    if (group.length === 0) {
+      this.#hasGivenAll = true;
+      return;
+    }
     // Who ends the successor from here on ends all of them. It may have been ended without us: its `adopted` is older.
     if (!this.#talk.isOtherRunning) throw hasEnded(this.#pid);
     // The successor has all of them: first they cease to be ours, then they are its own.
     this.#group = [];
+    this.#hasGivenAll = isLast;
     for (const { descriptor } of group) closePassed(descriptor);
     this.#given += group.length;
     this.#talk.send({ kind: "go" });
-    return true;
   }
 
   async #expectAdopted(serial: number): Promise<void> {
