@@ -68,6 +68,8 @@ export type PredecessorMessage =
   | { readonly kind: "go" }
   /** There is nothing left to take over. */
   | { readonly kind: "done" }
+  /** After "finished": the old process needs the successor no more. It has nothing to publish and to ask. */
+  | { readonly kind: "left" }
   /** Publishes of the old process after "finished", for the subscribers that have gone. */
   | { readonly kind: "published"; readonly publishes: readonly PassedPublish[] }
   | Aside

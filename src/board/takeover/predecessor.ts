@@ -204,7 +204,7 @@ class Predecessor {
   #handedOver(isSilent: boolean): HandOverResult {
     this.#talk.rest();
     const publish = (publishes: readonly PassedPublish[]): void => this.#talk.send({ kind: "published", publishes });
-    const leave = (): void => this.#talk.close();
+    const leave = (): void => this.#talk.send({ kind: "left" });
     const other = this.#talk.otherProcess(this.#theirState);
     return { outcome: "handedOver", pid: this.#pid, connections: this.#given, isSilent, publish, leave, other };
   }

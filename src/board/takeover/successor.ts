@@ -93,9 +93,13 @@ class Successor {
       this.#talk.send({ kind: "listening" });
       const predecessorDied = !(await this.#takeAll());
       this.#closeAhead();
-      if (predecessorDied) this.#talk.close();
-      const left = predecessorDied ? Promise.resolve() : this.#takePublishes();
-      return { pid: this.#pid, connections: this.#started, predecessorDied, left };
+      const left = Promise.withResolvers<void>();
+      if (!predecessorDied) void this.#takePublishes(left.resolve);
+      else {
+        this.#talk.close();
+        left.resolve();
+      }
+      return { pid: this.#pid, connections: this.#started, predecessorDied, left: left.promise };
     } catch (error) {
       // First the connections are let go of, then the old process may take them back.
       for (const { descriptor } of this.#held.splice(0)) closePassed(descriptor);
@@ -108,16 +112,18 @@ class Successor {
     }
   }
 
-  /** Takes what the old process publishes until it leaves or ends. Never rejects. */
-  async #takePublishes(): Promise<void> {
+  /** Takes what the old process publishes until it ends. Calls back when it needs this process no more. */
+  async #takePublishes(left: () => void): Promise<void> {
     this.#talk.rest();
     try {
       for (let next = await this.#talk.next(); next !== undefined; next = await this.#talk.next()) {
         if (next.message.kind === "published") this.#sink.published(next.message.publishes);
+        else if (next.message.kind === "left") left();
       }
     } catch {
       // The channel is broken: nothing more comes.
     }
+    left();
     this.#talk.close();
   }
 
