@@ -1,4 +1,5 @@
 /** A board in a process with few descriptors, and its clients. Used by tests of running out of descriptors. */
+import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
@@ -62,6 +63,19 @@ export class LimitedServer {
   /** Number of descriptors that the process has open. */
   get descriptors(): number {
     return readdirSync(`/proc/${this.#running.pid}/fd`).length;
+  }
+
+  /** Sets the limit of open files of the running process. Default: it may open no more. */
+  limit(descriptors = this.#lowestFree()): void {
+    execFileSync("prlimit", ["--pid", String(this.#running.pid), `--nofile=${descriptors}:`]);
+  }
+
+  /** The system gives the lowest number that is free. */
+  #lowestFree(): number {
+    const open = new Set(readdirSync(`/proc/${this.#running.pid}/fd`).map(Number));
+    let lowest = 0;
+    while (open.has(lowest)) lowest++;
+    return lowest;
   }
 
   /** Resolves with the name and the code of the first event that tells of a failure. */

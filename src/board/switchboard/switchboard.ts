@@ -134,6 +134,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     };
     this.#moves = new BoardMoves(moves, settings);
     this.#hub.cluster.start();
+    this.#intake.start();
     if (settings.takeover !== undefined) await this.#takeOver(settings.takeover);
   }
 

@@ -20,7 +20,7 @@ export type DescriptorRoom = "enough" | "few" | "none";
 /** Largest number of descriptors that connections may not use. Of a low limit, an eighth. */
 const MAX_RESERVE = 64;
 
-/** Milliseconds after which the limit is read again while descriptors are few: it may have been raised (`prlimit`). */
+/** Milliseconds after which the limit is read again: it may have been changed (`prlimit`). */
 const REREAD_MS = 1_000;
 
 let limit = Number.POSITIVE_INFINITY;
@@ -34,7 +34,6 @@ export function descriptorRoom(socket: Duplex | HandleOwner): DescriptorRoom {
 
 /** Judges a socket by the number of its descriptor, as `descriptorRoom` does. */
 export function descriptorRoomOf(descriptor: number): DescriptorRoom {
-  if (descriptor < limit - reserve()) return "enough";
   refresh();
   if (descriptor < limit - reserve()) return "enough";
   return descriptor < limit - reserve() / 2 ? "few" : "none";
@@ -43,6 +42,12 @@ export function descriptorRoomOf(descriptor: number): DescriptorRoom {
 /** Returns the error for a socket that `descriptorRoom` has no room for. */
 export function outOfDescriptors(): SwitchboardError {
   const message = `connections are refused: all but the last of the ${limit} files that the process may open are in use (ulimit -n)`;
+  return new SwitchboardError("ERR_OUT_OF_DESCRIPTORS", message);
+}
+
+/** Returns the error for connections that the system has closed, because the process may open no file at all. */
+export function noDescriptor(): SwitchboardError {
+  const message = "the process may open no more files (ulimit -n): new connections are closed unanswered";
   return new SwitchboardError("ERR_OUT_OF_DESCRIPTORS", message);
 }
 
@@ -60,7 +65,7 @@ function reserve(): number {
   return Math.min(MAX_RESERVE, limit / 8);
 }
 
-/** Reads the soft limit of open files. Without `/proc` (macOS), only a failed move shows that no descriptor is left. */
+/** Reads the soft limit of open files, at most once a second. Without `/proc` (macOS), only a failed move shows that no descriptor is left. */
 function refresh(): void {
   const now = performance.now();
   if (now - readAt < REREAD_MS) return;

@@ -32,6 +32,7 @@ import {
 } from "../options/listen-options.ts";
 import type { Settings } from "../options/start-options.ts";
 import type { ShardPool } from "../pool/shard-pool.ts";
+import { DescriptorWatch } from "./descriptor-watch.ts";
 import { ListeningSockets } from "./listening-sockets.ts";
 import { MainListeners } from "./main-listeners.ts";
 import { ShardListeners } from "./shard-listeners.ts";
@@ -67,6 +68,7 @@ export class UpgradeIntake {
   readonly #routes: UpgradeRoutes;
   readonly #mainPorts: MainListeners;
   readonly #shardPorts: ShardListeners;
+  readonly #descriptors: DescriptorWatch;
   /** Names of the actor modules besides the default one. */
   readonly #actors: readonly string[];
   readonly #checkUpgradeOptions = (options: AttachOptions): RouteSettings =>
@@ -79,6 +81,7 @@ export class UpgradeIntake {
     this.#actors = actors;
     this.#life = life;
     this.#pass = passOn;
+    this.#descriptors = new DescriptorWatch(acceptFailed);
     const admission = AdmissionControl.isNeeded(limits) ? new AdmissionControl(limits, pool) : undefined;
     this.#admission = admission;
     const { trustedProxies = [] } = limits;
@@ -111,6 +114,11 @@ export class UpgradeIntake {
       handshakeFailed,
       acceptFailed,
     });
+  }
+
+  /** The shards have started: upgrades may come. */
+  start(): void {
+    this.#descriptors.start();
   }
 
   attach(server: Server | AnyHttp2Server, options: AttachOptions): void {
@@ -220,6 +228,7 @@ export class UpgradeIntake {
    * @param timeoutMs milliseconds that the board has to close, of which the sockets have a part
    */
   async close(timeoutMs: number): Promise<void> {
+    this.#descriptors.stop();
     this.#shardPorts.close();
     this.#mainPorts.close();
     this.sockets.close();
