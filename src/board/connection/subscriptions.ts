@@ -216,7 +216,7 @@ export class Subscriptions implements ScheduledTask {
       if (membership?.subscription === undefined) {
         arriving.push({ topic, subscriber: isEncoded ? this.#hold(topic) : this.#subscriber });
       } else if (!isEncoded) {
-        void membership.arrived(undefined);
+        membership.arrived(undefined);
       }
     }
     this.#awaitsEncode = new Set(topics.filter(({ isEncoded }) => isEncoded).map(({ topic }) => topic));
@@ -228,9 +228,7 @@ export class Subscriptions implements ScheduledTask {
     const { topics, feeds } = this.#host;
     const rule = topics.ruleOf(topic);
     if (rule === undefined || feeds === undefined) return undefined;
-    const membership = feeds.arrive(topic, rule, this.#subscriber, state, ticket);
-    membership.result.catch(() => this.forget(topic, membership));
-    return membership;
+    return feeds.arrive(topic, rule, this.#subscriber, state, ticket, this);
   }
 
   /** Resolves when the topics of the bus that came along are ordinary subscriptions. */

@@ -39,6 +39,7 @@ export type EngineRequest =
   /** `number`: the client's number for the topic, for deliveries. A second request changes `presence`. */
   | { readonly kind: "want"; readonly topic: string; readonly number: number; readonly presence: boolean }
   | { readonly kind: "join"; readonly topic: string; readonly member: LocalMember }
+  | { readonly kind: "joinAll"; readonly joins: readonly (readonly [topic: string, member: LocalMember])[] }
   | { readonly kind: "leave"; readonly topic: string; readonly address: string }
   | { readonly kind: "members"; readonly topic: string; readonly limit: number }
   | { readonly kind: "memberStats"; readonly topic: string }
@@ -94,6 +95,8 @@ export interface EngineAnswers {
   /** The top, for a topic with history: every later publication follows. */
   readonly want: Position | undefined;
   readonly join: undefined;
+  /** The joins that failed, by their places in the request. */
+  readonly joinAll: readonly (readonly [index: number, error: ErrorReport])[];
   readonly leave: undefined;
   readonly members: readonly Member[];
   readonly memberStats: PresenceStats;

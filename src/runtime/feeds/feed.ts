@@ -41,6 +41,7 @@ export class Feed implements StreamFeed, FirstResultFeed {
   readonly #cursor: StreamCursor;
   /** Number of reasons to want the topic. */
   #holders = 0;
+  #comes: Promise<Subscribed> | undefined;
   #closed = false;
 
   constructor(topic: string, rule: TopicRule | undefined, owner: FeedOwner) {
@@ -57,6 +58,12 @@ export class Feed implements StreamFeed, FirstResultFeed {
     this.wanted = client.want(topic, this, { presence: rule?.presence?.changes === true });
     // The holders get the rejection. Whoever comes later gets another feed, which asks the engine again.
     this.wanted.catch(() => this.#close());
+  }
+
+  /** The result of connections that come from another thread: a promise that all of them share. */
+  get comes(): Promise<Subscribed> {
+    this.#comes ??= this.wanted.then(() => NOTHING_KEPT);
+    return this.#comes;
   }
 
   /** Keeps the topic wanted until `release`. Resolves when everything that is published from now on arrives. */

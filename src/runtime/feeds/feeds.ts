@@ -8,7 +8,7 @@ import { NOTHING_KEPT, type SubscribeOptions } from "../streams/subscribe.ts";
 import type { TopicRule } from "../streams/topic-rules.ts";
 import { Feed, type FeedOwner } from "./feed.ts";
 import type { FeedHost } from "./feed-host.ts";
-import { type FeedMember, join, Membership, type MembershipState } from "./membership.ts";
+import { type FeedMember, join, Membership, type MembershipOwner, type MembershipState } from "./membership.ts";
 import { type ComingLuggage, ComingTopics } from "./moving/coming-topics.ts";
 
 const RETRY_MS = 1_000;
@@ -98,6 +98,7 @@ export class Feeds {
    * A connection has come. It gets everything after its place from `Membership.arrived` on. The result rejects if the
    * engine can't be asked.
    *
+   * @param owner is told if the membership ends by itself
    * @param name undefined for a connection that comes without notice, such as one from another process
    */
   arrive(
@@ -106,23 +107,34 @@ export class Feeds {
     member: FeedMember,
     { place, member: shown, watches }: MembershipState,
     name: MoveName | undefined,
+    owner: MembershipOwner,
   ): Membership {
     const feed = this.#feed(topic, rule);
     const coming = name && this.#coming.get(keyOf(name));
     const isJoined = shown === undefined || coming?.takeMember(topic, member.address) === true;
-    const joined = isJoined ? undefined : this.#client.join(topic, shown);
     const subscription = place && rule.history && feed.moves.arrive(member, place);
-    const held = subscription === undefined ? feed.hold() : feed.wanted;
-    const begun = Promise.withResolvers<void>();
-    const result = Promise.all([held, joined, begun.promise]).then(() => NOTHING_KEPT);
-    const parts = { client: this.#client, feed, member, subscription, result, isShown: shown !== undefined, watches };
-    const membership = new Membership(parts);
-    const begin = (since?: Parameters<Membership["begin"]>[0]): void => {
-      membership.begin(since);
-      begun.resolve();
-    };
-    if (coming === undefined) begin();
-    else coming.whenMarked(topic, begin);
+    if (subscription === undefined) void feed.hold();
+    const begun = coming && Promise.withResolvers<void>();
+    const result = begun === undefined ? feed.comes : begun.promise.then(() => feed.comes);
+    const isShown = shown !== undefined;
+    const membership = new Membership({
+      client: this.#client,
+      feed,
+      member,
+      subscription,
+      result,
+      isShown,
+      watches,
+      owner,
+    });
+    if (!isJoined) this.#client.joinAgain(topic, shown, membership);
+    if (coming === undefined) membership.begin(undefined);
+    else {
+      coming.whenMarked(topic, (since) => {
+        membership.begin(since);
+        begun?.resolve();
+      });
+    }
     return membership;
   }
 

@@ -2,6 +2,7 @@
 import { noop } from "../../wire/protocol/empty.ts";
 import type { Address } from "../actor/address.ts";
 import type { EngineClient } from "../engine/client/engine-client.ts";
+import type { JoiningAgain } from "../engine/client/join-batches.ts";
 import type { LocalMember } from "../engine/messages.ts";
 import type { Position } from "../streams/position.ts";
 import type { Encode } from "../streams/publication.ts";
@@ -28,6 +29,12 @@ export interface MembershipState {
   readonly watches: boolean;
 }
 
+/** The topics of a connection, of which a membership is one. */
+export interface MembershipOwner {
+  /** A membership that has come from another thread has ended by itself. */
+  forget(topic: string, membership: Membership): void;
+}
+
 /** The parts of a membership. */
 export interface MembershipParts {
   readonly client: EngineClient;
@@ -39,9 +46,11 @@ export interface MembershipParts {
   /** True if the connection is a member in presence. */
   readonly isShown: boolean;
   readonly watches: boolean;
+  /** Set if the membership has come from another thread. */
+  readonly owner?: MembershipOwner;
 }
 
-export class Membership implements PresenceWatcher {
+export class Membership implements PresenceWatcher, JoiningAgain {
   readonly #client: EngineClient;
   readonly #feed: Feed;
   readonly #member: FeedMember;
@@ -53,20 +62,28 @@ export class Membership implements PresenceWatcher {
   /** Changes of presence that wait while the membership is about to move. */
   #waiting: WaitingPresence | undefined;
   readonly #watches: boolean;
+  readonly #owner: MembershipOwner | undefined;
+  /** True once the subscription of a connection that has come may go on. */
+  #hasArrived = false;
   #left = false;
 
-  constructor({ client, feed, member, subscription, result, isShown, watches }: MembershipParts) {
+  constructor({ client, feed, member, subscription, result, isShown, watches, owner }: MembershipParts) {
     this.#client = client;
     this.#feed = feed;
     this.#member = member;
     this.subscription = subscription;
     this.#isShown = isShown;
     this.#watches = watches;
+    this.#owner = owner;
     this.#pending = result;
-    // A rejection stays: a second subscription gets it as well.
-    result.then(() => {
-      this.#pending = undefined;
-    }, noop);
+    result.then(
+      () => {
+        this.#pending = undefined;
+        if (this.#hasArrived) this.#goOn();
+      },
+      // A rejection stays: a second subscription gets it as well.
+      () => this.#fail(),
+    );
   }
 
   /** The first result. It isn't kept once it has come: who asks later gets what `again` gives. */
@@ -145,7 +162,7 @@ export class Membership implements PresenceWatcher {
   /** The connection doesn't move: it gets what waits. */
   goOn(): void {
     if (this.#left) return;
-    if (this.subscription !== undefined) this.#feed.moves.goOn(this.subscription);
+    this.#goOn();
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.tell(this.#member);
@@ -180,22 +197,33 @@ export class Membership implements PresenceWatcher {
     const { subscription } = this;
     const position = subscription && this.#feed.subscriptions.positionOf(subscription);
     const pending = this.#pending;
-    void this.arrived(encode);
+    this.arrived(encode);
     await pending;
     return { ...NOTHING_KEPT, position };
   }
 
   /** The subscription of a connection that came from another thread may go on, once it has its result. */
-  async arrived(encode: Encode | undefined): Promise<void> {
-    const { subscription } = this;
-    if (subscription === undefined) return;
-    subscription.encode = encode;
-    try {
-      await this.#pending;
-    } catch {
-      this.#feed.subscriptions.lose(subscription);
-    }
-    this.#feed.moves.goOn(subscription);
+  arrived(encode: Encode | undefined): void {
+    if (this.subscription === undefined) return;
+    this.subscription.encode = encode;
+    this.#hasArrived = true;
+    if (this.#pending === undefined) this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.subscription !== undefined) this.#feed.moves.goOn(this.subscription);
+  }
+
+  /** A connection that has come can't be a member. */
+  joinFailed(): void {
+    this.#fail();
+  }
+
+  /** A connection that has come can't be a member, or can't get what is published. */
+  #fail(): void {
+    if (this.#left || this.#owner === undefined) return;
+    if (this.subscription !== undefined) this.#feed.subscriptions.lose(this.subscription);
+    this.#owner.forget(this.topic, this);
   }
 }
 

@@ -37,6 +37,7 @@ import {
   type SessionSchedule,
   unavailable,
 } from "./engine-session.ts";
+import type { JoiningAgain } from "./join-batches.ts";
 import { JoinedMembers } from "./joined-members.ts";
 import { MergedReads } from "./merged-reads.ts";
 import { type StreamFeed, type WantedTopic, WantedTopics } from "./wanted-topics.ts";
@@ -115,7 +116,7 @@ export class EngineClient {
     this.#session = session;
     if (this.#settings.life !== undefined) session.call({ kind: "life", life: this.#settings.life });
     this.#facts.renew(session);
-    this.#members.renewAll(session);
+    this.#members.renewAll();
     for (const wanted of this.#wanted.values()) {
       wanted.isKnown = false;
       void this.#renewWant(session, wanted);
@@ -154,6 +155,7 @@ export class EngineClient {
    * when the engine thread can't be reached.
    */
   async settled(): Promise<void> {
+    this.#members.flush();
     await this.#session?.request({ kind: "settle" }).catch(noop);
   }
 
@@ -232,6 +234,11 @@ export class EngineClient {
     const session = this.#session;
     if (session === undefined) throw this.#notConnected();
     return this.#members.join(session, topic, member);
+  }
+
+  /** Adds a member that comes from another process. @param joining is told if it can't join */
+  joinAgain(topic: string, member: LocalMember, joining: JoiningAgain): void {
+    this.#members.joinAgain(topic, member, joining);
   }
 
   leave(topic: string, address: string): Promise<void> {

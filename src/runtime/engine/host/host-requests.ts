@@ -1,10 +1,13 @@
 /** The requests of clients, but for `want`, as calls of the engine. `EngineHost` owns it. */
-import { SwitchboardError } from "../../../errors.ts";
+import { type ErrorReport, reportError, SwitchboardError } from "../../../errors.ts";
 import { packRecords } from "../../bus/batch.ts";
 import type { Engine, HistoryLimits, HistoryRead, PresenceLimits } from "../../streams/engine.ts";
+import type { Maybe } from "../../streams/maybe.ts";
 import type { TopicRules } from "../../streams/topic-rules.ts";
-import type { EngineAnswers, EngineRequest, PackedRead, StateAnswer, StateRequest } from "../messages.ts";
+import type { EngineAnswers, EngineRequest, LocalMember, PackedRead, StateAnswer, StateRequest } from "../messages.ts";
 import { noHistory } from "./publish-receiver.ts";
+
+type JoinAll = Extract<EngineRequest, { readonly kind: "joinAll" }>;
 
 /** A client with the members that it has joined. */
 interface Joining {
@@ -44,15 +47,12 @@ export class HostRequests {
       engine.announce(request.facts);
       return undefined;
     }
+    if (request.kind === "joinAll") return this.#joinAll(client, request.joins);
     const { topic } = request;
     switch (request.kind) {
-      case "join": {
-        const rule = this.#presence(topic);
-        const joined = client.joined.get(topic) ?? new Set<string>();
-        client.joined.set(topic, joined.add(request.member.address));
-        await engine.join(topic, { ...request.member, node: this.#node }, rule);
+      case "join":
+        await this.#join(client, topic, request.member);
         return undefined;
-      }
       case "leave": {
         forget(client, topic, request.address);
         const rule = this.#presence(topic);
@@ -60,6 +60,30 @@ export class HostRequests {
         return undefined;
       }
     }
+  }
+
+  #join({ joined }: Joining, topic: string, { address, user, info }: LocalMember): Maybe<void> {
+    const rule = this.#presence(topic);
+    const addresses = joined.get(topic);
+    if (addresses === undefined) joined.set(topic, new Set([address]));
+    else addresses.add(address);
+    return this.#engine.join(topic, { address, node: this.#node, user, info }, rule);
+  }
+
+  async #joinAll(client: Joining, joins: JoinAll["joins"]): Promise<EngineAnswers["joinAll"]> {
+    const failures: [index: number, error: ErrorReport][] = [];
+    const underWay: Promise<void>[] = [];
+    for (const [index, [topic, member]] of joins.entries()) {
+      const failed = (error: unknown): void => void failures.push([index, reportError(error)]);
+      try {
+        const joined = this.#join(client, topic, member);
+        if (joined !== undefined) underWay.push(joined.catch(failed));
+      } catch (error) {
+        failed(error);
+      }
+    }
+    await Promise.all(underWay);
+    return failures;
   }
 
   /** Does what a request about streams or presence asks for. Calls the engine before the first await. */

@@ -235,6 +235,10 @@ export class MemoryPresence {
     const leave = presence.leaving.get(address);
     const old = present ?? leave?.member;
     if (old === undefined) return false;
+    if (present !== undefined && present.user === member.user && present.info === member.info) {
+      presence.members.set(address, member);
+      return true;
+    }
     const isLast = presence.count(old.user, present ? -1 : 0, present ? 0 : -1);
     if (present === undefined && leave !== undefined) {
       presence.leaving.delete(address);
