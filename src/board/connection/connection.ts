@@ -24,7 +24,7 @@ import { CloseCode } from "../../wire/protocol/close-code.ts";
 import type { Closing } from "../../wire/protocol/close-handshake.ts";
 import type { DeflateAgreement } from "../../wire/protocol/deflate/compression.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
-import { LentMessage, type Sendable, toFrame } from "../../wire/protocol/message.ts";
+import { Message, type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 import {
@@ -225,7 +225,8 @@ export class Connection
   }
 
   send(data: Sendable): SendResult {
-    return data instanceof LentMessage ? this.pushLent(data) : this.push(toFrame(data));
+    if (!(data instanceof Message)) return this.push(toFrame(data));
+    return data.isLent() ? this.pushLent(data) : this.push(data);
   }
 
   whenDrained(): Promise<void> {

@@ -6,7 +6,7 @@ import type { Timed, TimerWheel } from "../../runtime/scheduling/timer-wheel.ts"
 import type { Counters } from "../../runtime/stats/counters.ts";
 import type { Decoder, DecoderEvent, DecoderState } from "../../wire/protocol/decoder.ts";
 import type { Heartbeat, HeartbeatState } from "../../wire/protocol/heartbeat.ts";
-import { type LentMemory, LentMessage, type Message } from "../../wire/protocol/message.ts";
+import type { LentMemory, Message } from "../../wire/protocol/message.ts";
 import type { Transport, TransportReceiver } from "../../wire/transport/transport.ts";
 import { RateLimit, type RateOptions, type RateState } from "./rate-limit.ts";
 
@@ -295,7 +295,7 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
         this.#messageBytes += event.byteLength;
         this.#charge(1, 0);
         if (!this.#over) this.#take(event);
-        if (event instanceof LentMessage) event.handled();
+        if (event.isLent()) event.handled();
       } else {
         this.#owner.controlReceived(event);
       }

@@ -359,6 +359,7 @@ export class ActorCell extends CellQueue implements IncarnationOwner, AsyncHandl
 
   /** Gives the result of a handler to the code that waits for it. */
   #conclude(work: Work, value: unknown): void {
+    if (work.kind === "message") return;
     if (work.kind === "mail") work.answer?.({ kind: "answered", value });
     else if (work.kind === "shuttingDown") this.#shutdownNotice?.end();
     else if (work.kind === "suspending") this.#suspension?.succeed(value);

@@ -3,6 +3,7 @@
  */
 import type { AsyncResource } from "node:async_hooks";
 import { SwitchboardError } from "../../errors.ts";
+import type { Message } from "../../wire/protocol/message.ts";
 import type { Actor, ActorClass } from "./actor.ts";
 import { constructActor, overrides, replaceContext } from "./actor-class.ts";
 import type { ActorScopes, ScopeOwner } from "./actor-scopes.ts";
@@ -71,6 +72,7 @@ export class Incarnation implements ScopeOwner {
 
   /** Calls the handler. Returns its result, throws its error. */
   handle(work: Work): unknown {
+    if (work.kind === "message" && this.#isInKeptScope && !handlersAreTraced()) return this.#receive(work);
     if (this.#isInherited(work) && !handlersAreTraced()) {
       this.dropScope();
       return undefined;
@@ -79,6 +81,15 @@ export class Incarnation implements ScopeOwner {
     this.#keepScope(scope, work);
     if (handlersAreTraced()) return scope.runInAsyncScope(this.#trace, this, work);
     return scope === this.#entered ? this.#call(work) : scope.runInAsyncScope(this.#call, this, work);
+  }
+
+  /** True within `enter`: a message needs no scope of its own. */
+  get #isInKeptScope(): boolean {
+    return this.#entered !== undefined && this.#entered === this.#scope;
+  }
+
+  #receive(message: Message): unknown {
+    return (this.#actor as Actor).received(message);
   }
 
   /** True for `opened` and `closed` of a class that has none of its own: they do nothing, and need no scope. */
@@ -179,7 +190,7 @@ export class Incarnation implements ScopeOwner {
     const actor = this.#actor;
     switch (work.kind) {
       case "message":
-        return (actor as Actor).received(work);
+        return this.#receive(work);
       case "mail":
         return (actor as Actor).mailed(work.value, work.from);
       case "timer":

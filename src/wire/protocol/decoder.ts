@@ -95,6 +95,8 @@ const MAX_SHORT_COMPRESSED_BYTES = 63;
 const MIN_LENT_BYTES = 1024;
 /** Reserved bit that marks a compressed message on its first frame. Source: RFC 7692 section 6. */
 const COMPRESSED = 0x40;
+/** Bytes of the header of a masked frame with a short payload, key included. */
+const SHORT_HEADER_BYTES = 2 + MASKING_KEY_BYTES;
 
 /**
  * The receiving half of RFC 6455 as a pure state machine. Call `feed` with chunks of any size, then call `next` until
@@ -212,6 +214,8 @@ export class Decoder {
     if (available < 2) return undefined;
     const first = chunk[start] as number;
     const second = chunk[start + 1] as number;
+    const whole = this.#readShortMessage(first, second, available);
+    if (whole !== undefined) return whole;
     const opcode = first & 0x0f;
     const final = (first & 0x80) !== 0;
 
@@ -258,6 +262,20 @@ export class Decoder {
     this.#assembly ??= new Assembly(opcode as Opcode, compressed);
     this.#frame = { remaining: payloadBytes, phase: 0, final, key };
     return "payload follows";
+  }
+
+  /**
+   * Reads the most common frame, for which most checks are one: a whole message of less than 126 bytes from a client.
+   * Returns undefined, and reads nothing, for all other frames.
+   */
+  #readShortMessage(first: number, second: number, available: number): Message | Violation | undefined {
+    const opcode = first & 0x7f;
+    if (first < 0x80 || (opcode !== Opcode.text && opcode !== Opcode.binary)) return undefined;
+    const payloadBytes = second - 0x80;
+    if (payloadBytes < 0 || payloadBytes > 125 || this.#keyBytes === 0 || this.#assembly !== undefined)
+      return undefined;
+    if (available < SHORT_HEADER_BYTES + payloadBytes || payloadBytes > this.#options.maxPayloadBytes) return undefined;
+    return this.#readWholeMessage(opcode, payloadBytes, this.#takeKey(SHORT_HEADER_BYTES));
   }
 
   /** Makes the checks that need only a frame's first two bytes, in the order of RFC 6455 section 5.2. */

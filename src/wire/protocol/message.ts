@@ -38,6 +38,11 @@ export class Message implements Frame {
     return new Message(block, 0, this.#payloadStart - this.start, size);
   }
 
+  /** True if the memory of the message is lent. */
+  isLent(): this is LentMessage {
+    return false;
+  }
+
   /** The message in memory that stays as it is: this message, unless its memory is lent. */
   toOwned(): Message {
     return this;
@@ -87,6 +92,10 @@ export class LentMessage extends Message {
     super(memory.block, start, payloadStart, end);
     this.#memory = memory;
     memory.hold();
+  }
+
+  override isLent(): this is LentMessage {
+    return true;
   }
 
   /** The memory, for a send that doesn't copy. Throws `ERR_MESSAGE_RETURNED`. */

@@ -92,8 +92,10 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
    */
   protected queue(frame: Frame, group?: BroadcastGroup, isKept = false): void {
     if (isKept) this.#holdsKept = true;
-    const pending = (this.leaveGroup() ?? this.host.flushQueue.root).append(frame);
-    this.#pending = pending;
+    const before = this.leaveGroup();
+    const pending = (before ?? this.host.flushQueue.root).append(frame);
+    // A chain that grows in place stays the same. To store it again would cost V8 a write barrier for each frame.
+    if (pending !== before) this.#pending = pending;
     if (!this.#queued) {
       this.#queued = true;
       this.host.flushQueue.add(this);
