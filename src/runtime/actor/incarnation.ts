@@ -72,7 +72,7 @@ export class Incarnation implements ScopeOwner {
 
   /** Calls the handler. Returns its result, throws its error. */
   handle(work: Work): unknown {
-    if (work.kind === "message" && this.#isInKeptScope && !handlersAreTraced()) return this.#receive(work);
+    if (work.kind === "message" && this.#isInKeptScope() && !handlersAreTraced()) return this.#receive(work);
     if (this.#isInherited(work) && !handlersAreTraced()) {
       this.dropScope();
       return undefined;
@@ -84,7 +84,7 @@ export class Incarnation implements ScopeOwner {
   }
 
   /** True within `enter`: a message needs no scope of its own. */
-  get #isInKeptScope(): boolean {
+  #isInKeptScope(): boolean {
     return this.#entered !== undefined && this.#entered === this.#scope;
   }
 

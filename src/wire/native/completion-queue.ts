@@ -36,10 +36,10 @@ export class CompletionQueue {
 
   /** Number of completions that `dispatch` would handle. */
   get length(): number {
-    return (this.#tail - this.#head) | 0;
+    return (this.#tail() - this.#head) | 0;
   }
 
-  get #tail(): number {
+  #tail(): number {
     return Atomics.load(this.#parts.words, this.#parts.cqTail);
   }
 
@@ -54,7 +54,7 @@ export class CompletionQueue {
    */
   dispatch(): number {
     const { words, cqHead, cqMask, cqEntries } = this.#parts;
-    const tail = this.#tail;
+    const tail = this.#tail();
     this.#dispatchSends(tail);
     let count = 0;
     while (this.#head !== tail) {
@@ -74,13 +74,13 @@ export class CompletionQueue {
 
   /** Tells the owners of sends that stopped. */
   dispatchStoppedSends(): void {
-    this.#dispatchSends(this.#tail);
+    this.#dispatchSends(this.#tail());
   }
 
   /** Handles the completions of one slot, out of turn. */
   dispatchSlot(slot: number): void {
     const { words, cqMask, cqEntries } = this.#parts;
-    const tail = this.#tail;
+    const tail = this.#tail();
     this.#dispatchSends(tail);
     for (let head = this.#head; head !== tail; head = (head + 1) | 0) {
       const at = cqEntries + (head & cqMask) * CQE_WORDS;

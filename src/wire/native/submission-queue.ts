@@ -33,21 +33,21 @@ export class SubmissionQueue {
 
   /** True if the present batch takes one more entry. */
   get hasRoom(): boolean {
-    return this.#written < this.#parts.sqEntries;
+    return this.#written() < this.#parts.sqEntries;
   }
 
   get isEmpty(): boolean {
-    return this.#waiting.length === 0 && this.#written === 0;
+    return this.#waiting.length === 0 && this.#written() === 0;
   }
 
   /** True if completions wait in the kernel because their queue is full. */
   get isOverflown(): boolean {
-    return (this.#flags & SQ_CQ_OVERFLOW) !== 0;
+    return (this.#flags() & SQ_CQ_OVERFLOW) !== 0;
   }
 
   /** True if completions wait for the kernel to be entered, or did when the kernel set this sign: see `completeWaiting`. */
   get hasCompletions(): boolean {
-    return (this.#flags & SQ_TASKRUN) !== 0;
+    return (this.#flags() & SQ_TASKRUN) !== 0;
   }
 
   /** Calls `write` now, or in the next batch if this one is full. */
@@ -80,7 +80,7 @@ export class SubmissionQueue {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const write of waiting) this.queue(write);
-    let left = this.#written;
+    let left = this.#written();
     if (left === 0) {
       if (completes && this.hasCompletions) this.complete();
       return false;
@@ -89,7 +89,7 @@ export class SubmissionQueue {
     for (let tries = 0; left > 0; tries++) {
       if (tries === MAX_TRIES) throw systemError("io_uring_enter");
       this.#enter(left, completes);
-      left = this.#unsubmitted;
+      left = this.#unsubmitted();
     }
     this.#submitted = this.#tail;
     this.batch++;
@@ -114,16 +114,18 @@ export class SubmissionQueue {
     this.#enter(0, true);
   }
 
+  // Methods, because V8 calls its runtime for each use of a private getter: 11 ns, where a method takes 0.5 ns.
+
   /** Number of entries in the present batch: the kernel has taken all entries of the batches before. */
-  get #written(): number {
+  #written(): number {
     return (this.#tail - this.#submitted) | 0;
   }
 
-  get #unsubmitted(): number {
+  #unsubmitted(): number {
     return (this.#tail - Atomics.load(this.#parts.words, this.#parts.sqHead)) | 0;
   }
 
-  get #flags(): number {
+  #flags(): number {
     return Atomics.load(this.#parts.words, this.#parts.sqFlags);
   }
 

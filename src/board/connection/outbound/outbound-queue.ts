@@ -66,7 +66,7 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
 
   /** Number of bytes that the operating system hasn't taken yet. */
   get bufferedBytes(): number {
-    return this.transport.bufferedBytes + (this.#queuedNow?.bytes ?? 0) + (this.backlog?.bytes ?? 0);
+    return this.transport.bufferedBytes + (this.#queuedNow()?.bytes ?? 0) + (this.backlog?.bytes ?? 0);
   }
 
   /** True if a frame queued now has to wait. The backlog may last a moment longer than the transport's own bytes. */
@@ -122,7 +122,7 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
   }
 
   /** Frames queued in this tick, alone or in a group; undefined if there are none. */
-  get #queuedNow(): FrameChain | undefined {
+  #queuedNow(): FrameChain | undefined {
     return this.#group === undefined ? this.#pending : this.#group.queued;
   }
 
@@ -142,7 +142,7 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
 
   /** Called by the `FlushQueue` at the end of the tick. */
   flushQueued(): void {
-    const queued = this.#queuedNow;
+    const queued = this.#queuedNow();
     if (queued !== undefined && this.#mustWait(queued)) this.host.turns.add(this);
     else this.#endTick();
   }
