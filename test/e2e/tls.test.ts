@@ -264,7 +264,14 @@ it.each([
   await client.closed();
   expect(performance.now() - startedAt).toBeGreaterThanOrEqual(handshakeTimeoutMs - 1);
   await vi.waitFor(() => expect(handshakesOf(board)).toBe(0));
-  expect(board.stats().upgrades).toEqual({ accepted: 0, refused: {}, abandoned: 1, timedOut: 1, failed: 0 });
+  expect(board.stats().upgrades).toEqual({
+    accepted: 0,
+    refused: {},
+    abandoned: 1,
+    timedOut: 1,
+    failed: 0,
+    passedOn: 0,
+  });
 });
 
 it("answers 408 to a client that stops half way through its request, and closes it", async () => {

@@ -30,7 +30,14 @@ describe("a peer that leaves during its handshake", () => {
     await asked.promise;
     client.reset();
     await vi.waitFor(() => expect(board.stats().upgrades.abandoned).toBe(1), 5_000);
-    expect(board.stats().upgrades).toEqual({ accepted: 0, refused: {}, abandoned: 1, timedOut: 0, failed: 0 });
+    expect(board.stats().upgrades).toEqual({
+      accepted: 0,
+      refused: {},
+      abandoned: 1,
+      timedOut: 0,
+      failed: 0,
+      passedOn: 0,
+    });
   });
 
   it("is counted as abandoned when it resets while authorize is pending, even if authorize then admits it", async () => {
