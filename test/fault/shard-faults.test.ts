@@ -11,6 +11,9 @@ async function shardOf(client: RawClient): Promise<0 | 1> {
   return (await client.text()) === "shard 0" ? 0 : 1;
 }
 
+/** Longer than a busy machine leaves a healthy thread waiting. */
+const UNRESPONSIVE_MS = 3_000;
+
 /** A server of two shards in a process of its own, with peers on both, by shard. */
 async function setUp(sockets: "auto" | "relay", shardTimeoutMs = 30_000) {
   const start = { shards: 2, sockets, shardTimeoutMs, resourceLimits: { maxOldGenerationSizeMb: 48 } };
@@ -45,7 +48,10 @@ const rows = faults.flatMap((fault) => (["auto", "relay"] as const).map((sockets
 it.each(rows)(
   'ends only one shard when an actor is told to "$command" (sockets: $sockets): peers of that shard are closed, all others get every echo',
   async ({ command, reason, error, sockets }) => {
-    const { server, culprit, victims, others } = await setUp(sockets, reason === "unresponsive" ? 1_000 : undefined);
+    const { server, culprit, victims, others } = await setUp(
+      sockets,
+      reason === "unresponsive" ? UNRESPONSIVE_MS : undefined,
+    );
     const echoing = new Echoing(others);
     await echoing.goesOn();
     culprit.write(text(command));
@@ -74,7 +80,7 @@ it.each(rows)(
 it.each(["auto", "relay"] as const)(
   "closes the sockets on their way to an unresponsive shard (sockets: %s), and accepts those of the other shards",
   async (sockets) => {
-    const { server, culprit, victims, others } = await setUp(sockets, 1_000);
+    const { server, culprit, victims, others } = await setUp(sockets, UNRESPONSIVE_MS);
     const echoing = new Echoing(others);
     culprit.write(text("spin"));
     const request = Buffer.concat([Buffer.from(upgradeRequest()), text("hello")]);
