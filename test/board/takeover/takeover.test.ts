@@ -181,7 +181,7 @@ describe.skipIf(whyNoPassing() !== undefined)("a takeover", () => {
 
     it("because of SIGKILL half way keeps what was given", async () => {
       const { path, old, port, clients } = await serve({ failure: { step: "suspend", after: 30, how: "SIGKILL" } });
-      const next = new EchoProcess({ path, patienceMs: 1_000 });
+      const next = new EchoProcess({ path, ...patienceFor("SIGKILL") });
       const { connections, predecessorDied } = await next.tells("takenOver");
       expect(predecessorDied).toBe(true);
       // Two groups and, of the third, what had arrived: nobody had said "go" to that.
