@@ -244,6 +244,7 @@ export abstract class Endpoint extends ConnectionContext implements InboundOwner
 
   closed(): void {
     this.#finish(LOST);
+    this.outbound.closed();
     this.#phase = "closed";
     this.host.wheel.cancel(this);
     countClosed(this.host, this);

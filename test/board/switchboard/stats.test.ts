@@ -3,6 +3,7 @@ import type { Stats, Switchboard } from "../../../src/index.ts";
 import { startBoard } from "../../support/board.ts";
 import { binary, clientFrame, text } from "../../support/frames.ts";
 import { RawClient } from "../../support/raw-client.ts";
+import { missingUring } from "../../wire/native/availability.ts";
 
 const zeros = {
   connections: 0,
@@ -128,6 +129,30 @@ it("counts closed connections by code", async () => {
   const vanishing = await RawClient.open({ port });
   vanishing.reset();
   await vi.waitFor(() => expect(shardOf(board)).toMatchObject({ closes: { 1000: 1, "4xxx": 1, 1006: 1 } }));
+});
+
+it.each([{ sockets: "node" }, { sockets: "uring" }, { sockets: "relay" }] as const)(
+  "says that no byte waits any more once a connection whose peer didn't read has ended: $sockets",
+  async ({ sockets }) => {
+    const limits = { maxBufferedBytes: 64 * 1024 * 1024, slowConsumerPolicy: "dropNewest" } as const;
+    const { board, port } = await startBoard({ actor: "flooding", sockets, ...limits });
+    const client = await RawClient.open({ port });
+    client.socket.pause();
+    client.write(text(JSON.stringify({ do: "send", count: 32, bytes: 1024 * 1024 })));
+    await vi.waitFor(() => expect(shardOf(board)?.bufferedBytes).toBeGreaterThan(0), 20_000);
+    client.reset();
+    await vi.waitFor(() => expect(shardOf(board)).toMatchObject({ connections: 0, bufferedBytes: 0 }), 20_000);
+  },
+);
+
+it("says that no byte waits in a shard that has ended", async () => {
+  const { board, port } = await startBoard({ actor: "flooding", maxBufferedBytes: 64 * 1024 * 1024 });
+  const client = await RawClient.open({ port });
+  client.socket.pause();
+  client.write(text(JSON.stringify({ do: "send", count: 32, bytes: 1024 * 1024 })));
+  await vi.waitFor(() => expect(shardOf(board)?.bufferedBytes).toBeGreaterThan(0), 20_000);
+  await board.close({ timeoutMs: 0 });
+  expect(shardOf(board)).toMatchObject({ connections: 0, bufferedBytes: 0 });
 });
 
 it("shows the load of each shard's thread", async () => {

@@ -200,6 +200,11 @@ export class Outbound extends OutboundQueue<OutboundHost> {
     this.end();
   }
 
+  /** The transport has closed: no byte waits for the peer any more, also if some have never left. */
+  closed(): void {
+    this.host.behind?.delete(this);
+  }
+
   #giveUpWaiting(): void {
     this.#drainWait?.resolve();
     this.#drainWait = undefined;

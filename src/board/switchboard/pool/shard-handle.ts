@@ -329,12 +329,9 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#dispatch.end();
     // Sockets in their handshake ended with the thread.
     this.#counters.upgrades.add("failed", this.#counters.get("handshakes"));
-    this.#counters.set("handshakes", 0);
     const connections = this.#counters.get("connections");
     const actors = this.#counters.get("actors");
-    this.#counters.set("connections", 0);
-    this.#counters.set("actors", 0);
-    this.#counters.byActor.clearGauges();
+    this.#counters.clearGauges();
     // Settles everything that still waits for this shard. A loss that was not asked for is reported as such.
     this.#shutdownDone.resolve({ closed: 0, dropped: asked ? connections : 0, cut: asked ? actors : 0 });
     this.#ready.reject(error);
