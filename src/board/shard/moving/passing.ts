@@ -30,6 +30,9 @@ import type { Mover } from "./mover.ts";
 import type { MoverOwner } from "./mover-owner.ts";
 import { Standstill } from "./standstill.ts";
 
+/** Bytes of states after which a shard gives up no further connection at a time. */
+const LARGE_BYTES = 512 * 1024;
+
 /** Everything that travels with a descriptor. */
 interface PassedState extends Luggage {
   readonly state: ConnectionState;
@@ -58,16 +61,22 @@ export class Passing {
     this.lending = new Lending(() => this.standstill.leaving());
   }
 
-  /** Gives up suspended connections, at most `count`. The main thread claims their descriptors: see `PassOutQuery`. */
+  /**
+   * Gives up suspended connections, at most `count`, and no more once their states are large: the other process reads
+   * them while this one makes the next. The main thread claims their descriptors: see `PassOutQuery`.
+   */
   giveUp({ count, list }: PassOutQuery): readonly GivenUpConnection[] {
     if (list !== undefined && this.#list?.memory !== list) this.#list = new Estate(list, threadId);
     const passed: GivenUpConnection[] = [];
     const { suspended } = this.standstill;
+    let stateBytes = 0;
     for (const [connection, bytes] of suspended) {
-      if (passed.length === count) break;
+      if (passed.length === count || stateBytes > LARGE_BYTES) break;
       suspended.delete(connection);
       const one = connection.isSuspended ? this.#takeApart(connection, bytes) : undefined;
-      if (one !== undefined) passed.push(one);
+      if (one === undefined) continue;
+      passed.push(one);
+      stateBytes += one.state.byteLength;
     }
     return passed;
   }

@@ -99,6 +99,7 @@ export class JoinedMembers {
     for (const [topic, members] of this.#members) {
       for (const member of members.values()) this.#renew(topic, member);
     }
+    this.flush();
   }
 
   #renew(topic: string, member: LocalMember): void {

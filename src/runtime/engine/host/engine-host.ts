@@ -95,6 +95,7 @@ export class EngineHost {
     clearInterval(this.#gauges);
     for (const client of this.#clients) client.takeAll();
     await this.#gate.close();
+    this.#requests.endLettingGo();
     try {
       await this.engine.stop();
     } finally {

@@ -7,6 +7,9 @@ import type { TopicRules } from "../../streams/topic-rules.ts";
 import type { EngineAnswers, EngineRequest, LocalMember, PackedRead, StateAnswer, StateRequest } from "../messages.ts";
 import { noHistory } from "./publish-receiver.ts";
 
+/** Time after which the engine is told of connections that were let go, in ms. Its lists show them until then. */
+const LET_GO_MS = 500;
+
 type JoinAll = Extract<EngineRequest, { readonly kind: "joinAll" }>;
 
 /** A client with the members that it has joined. */
@@ -20,6 +23,10 @@ export class HostRequests {
   readonly #rules: TopicRules;
   readonly #node: string;
   readonly #clients: Iterable<Joining>;
+  /** Connections that have left since `#letGoTimer` was set. */
+  readonly #lettingGo: { readonly client: Joining; readonly address: string; readonly topics: readonly string[] }[] =
+    [];
+  #letGoTimer: NodeJS.Timeout | undefined;
 
   /**
    * @param node id of this node
@@ -47,6 +54,7 @@ export class HostRequests {
       engine.announce(request.facts);
       return undefined;
     }
+    this.endLettingGo();
     if (request.kind === "joinAll") return this.#joinAll(client, request.joins);
     const { topic } = request;
     switch (request.kind) {
@@ -118,16 +126,31 @@ export class HostRequests {
     }
   }
 
-  /** A connection leaves the client for another client, which has joined it, or for another process. */
+  /**
+   * A connection leaves the client for another client, which has joined it, or for another process. The engine is told
+   * a moment later: everybody waits while all connections go to another process.
+   */
   letGo(client: Joining, address: string, topics: readonly string[]): void {
-    for (const topic of topics) {
-      forget(client, topic, address);
-      if (!this.#isJoined(topic, address)) this.#engine.letGo(topic, address);
+    this.#lettingGo.push({ client, address, topics });
+    this.#letGoTimer ??= setTimeout(() => this.endLettingGo(), LET_GO_MS).unref();
+  }
+
+  /** Tells the engine who was let go. Called before anything else that changes members. */
+  endLettingGo(): void {
+    if (this.#letGoTimer === undefined) return;
+    clearTimeout(this.#letGoTimer);
+    this.#letGoTimer = undefined;
+    for (const { client, address, topics } of this.#lettingGo.splice(0)) {
+      for (const topic of topics) {
+        forget(client, topic, address);
+        if (!this.#isJoined(topic, address)) this.#engine.letGo(topic, address);
+      }
     }
   }
 
   /** Lets all members of a client that is gone leave. */
   leaveAll({ joined }: Joining): void {
+    this.endLettingGo();
     const all = [...joined];
     joined.clear();
     for (const [topic, addresses] of all) {
