@@ -10,6 +10,7 @@ import { cellsWithoutMail } from "./cells.ts";
 
 /** The parts of a shard that connections need. By default with generous limits, and without pings and listeners. */
 export function createConnectionHost(overrides: Partial<ConnectionHost> = {}): ConnectionHost {
+  const counters = new Counters();
   const wheel = new TimerWheel(5);
   onTestFinished(() => wheel.stop());
   return {
@@ -32,8 +33,8 @@ export function createConnectionHost(overrides: Partial<ConnectionHost> = {}): C
     },
     topics: new Topics(new Bus({ publishDropped: () => {} }), undefined),
     wheel,
-    flushQueue: new FlushQueue(),
-    counters: new Counters(),
+    flushQueue: new FlushQueue(counters),
+    counters,
     ...cellsWithoutMail(),
     events: { report: () => {} },
     escalate: (error) => {

@@ -178,8 +178,7 @@ export abstract class Endpoint extends ConnectionContext implements InboundOwner
       this.#end(failed(this.#phase, this.slowConsumerClose));
       return "closed";
     }
-    this.host.counters.add("messagesSent");
-    this.host.counters.add("bytesSent", frame.end - frame.start);
+    this.host.flushQueue.countSent(frame.end - frame.start);
     return result;
   }
 

@@ -111,6 +111,8 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
   #events = 0;
   #messageBytes = 0;
   #decoding = false;
+  /** Number of messages that the read in progress has brought. */
+  #taken = 0;
   /** True if messages may stay in memory of the transport. */
   #borrows = false;
   /** False once our close frame is queued: messages are then decoded and dropped. */
@@ -272,6 +274,8 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
     }
     this.#messages.takeRead(this.#decodeAll, this);
     this.#decoding = false;
+    if (this.#taken > 0) this.#host.counters.add("messagesReceived", this.#taken);
+    this.#taken = 0;
     if (this.#isLight()) this.#forgetTurn();
   }
 
@@ -304,7 +308,7 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
 
   #take(message: Message): void {
     if (!this.#wantsMessages) return;
-    this.#host.counters.add("messagesReceived");
+    this.#taken++;
     this.#messages.deliver(message);
   }
 

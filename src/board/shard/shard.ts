@@ -107,7 +107,7 @@ export class Shard {
       feeds: this.#topics.feeds,
       wheel: this.#wheel,
       turns,
-      flushQueue: new FlushQueue(),
+      flushQueue: new FlushQueue(this.#counters),
       behind,
       counters: this.#counters,
       deflaters: task.options.compression && new Deflaters(task.options.compression),

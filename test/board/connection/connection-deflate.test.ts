@@ -79,6 +79,7 @@ it("counts the bytes that are sent, not those before compression", async () => {
   const host = createHost();
   await openAll([15], host);
   host.topics.bus.publish("news", encodeText(letters));
+  await flushed();
   expect(host.counters.get("bytesSent")).toBeLessThan(200);
   expect(host.counters.get("messagesSent")).toBe(1);
 });

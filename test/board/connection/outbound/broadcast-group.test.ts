@@ -31,7 +31,7 @@ function shard(maxBufferedBytes = 1024 * 1024) {
     newGroup,
     delivered: (count) => counters.add("deliveries", count),
   });
-  const queue = new FlushQueue();
+  const queue = new FlushQueue(new Counters());
   const member = (): Member => {
     const { outbound, transport, counters: own } = setUp({ queue, policy: "dropNewest", maxBufferedBytes });
     const expected: string[] = [];

@@ -21,7 +21,7 @@ export interface SetUpOptions {
 
 export function setUp(options: SetUpOptions = {}) {
   const {
-    queue = new FlushQueue(),
+    queue = new FlushQueue(new Counters()),
     peerReads = true,
     policy = "close",
     maxBufferedBytes = MAX_BUFFERED_BYTES,

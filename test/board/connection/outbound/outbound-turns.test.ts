@@ -21,7 +21,7 @@ function shard(
 ) {
   let now = 0;
   const turns = new FairScheduler(() => now);
-  const flushQueue = new FlushQueue(() => now);
+  const flushQueue = new FlushQueue(new Counters(), () => now);
   const counters = new Counters();
   /** Names of the connections that wrote, in order. */
   const log: string[] = [];

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { FlushQueue } from "../../../../src/board/connection/outbound/flush-queue.ts";
 import type { Outbound } from "../../../../src/board/connection/outbound/outbound.ts";
 import { FairScheduler, TURN_MS } from "../../../../src/runtime/scheduling/fair-scheduler.ts";
+import { Counters } from "../../../../src/runtime/stats/counters.ts";
 import { encodeText } from "../../../../src/wire/protocol/frame.ts";
 import { drain, frameOf, type SetUpOptions, setUp } from "./outbound-parts.ts";
 
@@ -43,7 +44,7 @@ describe("an outbound", () => {
     const plans = fc.array(fc.array(fc.nat(5), { maxLength: 8 }), { maxLength: 8 });
     await fc.assert(
       fc.asyncProperty(plans, async (plan) => {
-        const queue = new FlushQueue();
+        const queue = new FlushQueue(new Counters());
         const connections = plan.map((picks) => {
           const { transport, outbound } = setUp({ queue });
           for (const pick of picks) outbound.push(shared[pick] ?? encodeText(`own ${pick}`));
@@ -56,7 +57,7 @@ describe("an outbound", () => {
   });
 
   it("joins the frames of a fan-out once for all connections with the same frames", async () => {
-    const queue = new FlushQueue();
+    const queue = new FlushQueue(new Counters());
     const connections = Array.from({ length: 3 }, () => setUp({ queue }));
     // The frames are apart in memory, so joining them needs a copy.
     const frames = [frameOf(20_000), frameOf(20_000)];
@@ -188,7 +189,7 @@ describe("an outbound whose transport has unsent bytes", () => {
   });
 
   it("shares the memory of queued frames with other connections that queue the same", async () => {
-    const queue = new FlushQueue();
+    const queue = new FlushQueue(new Counters());
     const connections = [1, 2, 3].map(() => setUp({ queue, peerReads: false }));
     for (const { outbound } of connections) outbound.push(frameOf(100));
     await turn();

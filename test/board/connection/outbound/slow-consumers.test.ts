@@ -2,6 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FlushQueue } from "../../../../src/board/connection/outbound/flush-queue.ts";
+import { Counters } from "../../../../src/runtime/stats/counters.ts";
 import { encodeText } from "../../../../src/wire/protocol/frame.ts";
 import { parseServerFrame } from "../../../support/frames.ts";
 import { drain, frameOf, MAX_BUFFERED_BYTES, type SetUpOptions, setUp } from "./outbound-parts.ts";
@@ -152,7 +153,7 @@ describe("an outbound that conflates", () => {
   });
 
   it("shares the memory of queued frames with other connections that queue the same", async () => {
-    const queue = new FlushQueue();
+    const queue = new FlushQueue(new Counters());
     const connections = await Promise.all([1, 2, 3].map(() => setUpStuck({ queue })));
     for (let i = 0; i < 3; i++) {
       const frame = encodeText(`${i}`);
