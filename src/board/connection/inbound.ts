@@ -111,8 +111,6 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
   #events = 0;
   #messageBytes = 0;
   #decoding = false;
-  /** Number of messages that the read in progress has brought. */
-  #taken = 0;
   /** True if messages may stay in memory of the transport. */
   #borrows = false;
   /** False once our close frame is queued: messages are then decoded and dropped. */
@@ -274,8 +272,6 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
     }
     this.#messages.takeRead(this.#decodeAll, this);
     this.#decoding = false;
-    if (this.#taken > 0) this.#host.counters.add("messagesReceived", this.#taken);
-    this.#taken = 0;
     if (this.#isLight()) this.#forgetTurn();
   }
 
@@ -308,7 +304,7 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
 
   #take(message: Message): void {
     if (!this.#wantsMessages) return;
-    this.#taken++;
+    this.#host.counters.add("messagesReceived");
     this.#messages.deliver(message);
   }
 
