@@ -227,6 +227,24 @@ describe.skipIf(whyNoPassing() !== undefined)("an upgrade that comes too late fo
     expect(first.board.stats().upgrades).toMatchObject({ refused: { 503: 1 }, passedOn: 0 });
   });
 
+  it("gets 503 with Retry-After: 0 if a listener of the new process throws, and nobody else's socket is closed", async () => {
+    const { port, first, startNext } = await chain({ attach: {} });
+    const clients = await openClients(5, { port });
+    const [late] = (await connectSome(port, 1)) as [RawClient];
+    late.write(REQUEST.subarray(0, 40));
+    const handedOver = event(first.board, "handedOver");
+    const next = await startNext();
+    await next.listen();
+    await handedOver;
+    next.server.prependOnceListener("connection", () => {
+      throw new Error("thrown by a listener");
+    });
+    late.write(REQUEST.subarray(40));
+    expect(await late.response()).toMatchObject({ status: 503, headers: { "retry-after": "0", connection: "close" } });
+    await allAnswered(clients);
+    await expectAllRight(clients);
+  });
+
   it("gets 503 with Retry-After: 0 on a server that nobody can take over", async () => {
     const { first, startNext } = await chain({ attach: {} });
     const other = createServer();

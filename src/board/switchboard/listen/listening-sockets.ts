@@ -5,7 +5,7 @@
 import { once } from "node:events";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
-import { holdsByNumber, socketAt } from "../../../wire/passing/passed-sockets.ts";
+import { closePassed, holdsByNumber, socketAt } from "../../../wire/passing/passed-sockets.ts";
 import type { TakenSocket } from "../../../wire/transport/taken-socket.ts";
 import type { MovingListener } from "../../takeover/messages.ts";
 import { type AskedSocket, Inheritance, listenersOf, type SocketsOfCall } from "./inheritance.ts";
@@ -124,19 +124,27 @@ export class ListeningSockets {
   }
 
   /**
-   * Takes a socket that the process before has accepted, and whatever has been read of it.
-   *
-   * Throws `ERR_NO_LISTENER` if the program doesn't listen for it, and as `socketAt` does: then the socket is the
-   * caller's still.
+   * Takes a socket that the process before has accepted, and whatever has been read of it. The socket belongs to this
+   * function. Throws `ERR_NO_LISTENER` if the program doesn't listen for it, and as `socketAt` does; then the socket is
+   * closed here.
    *
    * @param listener name of the listening socket (`nameOf`)
    */
   adopt(descriptor: number, listener: string, bytes: Uint8Array): void {
     const found = [...this.#open].find(({ address }) => nameOf(address) === listener);
-    if (found === undefined) throw new SwitchboardError("ERR_NO_LISTENER", `nobody listens for sockets of ${listener}`);
-    const socket = socketAt(descriptor);
+    if (found === undefined) {
+      closePassed(descriptor);
+      throw new SwitchboardError("ERR_NO_LISTENER", `nobody listens for sockets of ${listener}`);
+    }
+    const socket = ownedSocketAt(descriptor);
     if (bytes.length > 0) socket.unshift(bytes);
-    found.adopt(socket);
+    try {
+      found.adopt(socket);
+    } catch (error) {
+      // A listener of the program has thrown. The other process answers the peer.
+      socket.destroy();
+      throw error;
+    }
   }
 
   /** Gives up the sockets in the main thread that wait for a request, each with the name of its listening socket. */
@@ -168,6 +176,16 @@ export class ListeningSockets {
   /** A server was closed, but not by `pause`. */
   #forget(sockets: PassableSockets): void {
     if (sockets.descriptors.length === 0) this.#open.delete(sockets);
+  }
+}
+
+/** Returns the socket of a number. Throws as `socketAt` does, and closes the number then. */
+function ownedSocketAt(descriptor: number): Socket {
+  try {
+    return socketAt(descriptor);
+  } catch (error) {
+    closePassed(descriptor);
+    throw error;
   }
 }
 

@@ -166,16 +166,8 @@ export class BoardTakeover {
   /** Takes a socket that came too late for the process before, which goes on with the socket if this rejects. */
   async #takeUpgrade({ listener, bytes }: TakeUpgradeQuestion, [descriptor]: readonly number[]): Promise<void> {
     if (descriptor === undefined) throw new SwitchboardError("ERR_TAKEOVER_LOST", "an upgrade came without its socket");
-    if (this.#upgradesOut !== undefined) {
-      this.#upgradesOut.pass({ descriptor, listener, bytes });
-      return;
-    }
-    try {
-      this.#owner.intake.sockets.adopt(descriptor, listener, bytes);
-    } catch (error) {
-      closePassed(descriptor);
-      throw error;
-    }
+    if (this.#upgradesOut !== undefined) this.#upgradesOut.pass({ descriptor, listener, bytes });
+    else this.#owner.intake.sockets.adopt(descriptor, listener, bytes);
   }
 
   /**

@@ -2,6 +2,7 @@
  * Gives sockets without an answer to the process that has taken over: those whose upgrade request has waited for that,
  * or comes later, as long as this process lives. `BoardTakeover` has one `UpgradesOut` once its board was handed over.
  */
+import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
 import { claimDescriptor } from "../../../wire/native/estate/settlement.ts";
@@ -101,18 +102,18 @@ export class UpgradesOut {
 
   /** Answers a request that the other process doesn't take. A socket without a request is closed. */
   #refuse(descriptor: number, bytes: Uint8Array): void {
+    let socket: Socket | undefined;
     try {
-      const socket = socketAt(descriptor);
-      if (bytes.length === 0) {
-        this.#counters.add("failed");
-        socket.destroy();
-        return;
-      }
-      this.#counters.addRefused(LEFT_BEHIND.status);
-      refuseUpgrade(socket, LEFT_BEHIND);
+      if (bytes.length > 0) socket = socketAt(descriptor);
     } catch {
+      // The number is no socket any more, or no descriptor is left.
+    }
+    if (socket === undefined) {
       this.#counters.add("failed");
       closePassed(descriptor);
+      return;
     }
+    this.#counters.addRefused(LEFT_BEHIND.status);
+    refuseUpgrade(socket, LEFT_BEHIND);
   }
 }
