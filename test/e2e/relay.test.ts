@@ -255,7 +255,7 @@ describe.each([
     const entrance = await start({});
     const polite = await Promise.all(Array.from({ length: 5 }, () => open(entrance)));
     const silent = await open(entrance);
-    const closing = entrance.board.close({ timeoutMs: 500 });
+    const closing = entrance.board.close({ timeoutMs: 2_500 });
     for (const { client } of polite) {
       expect(await client.closeFrame()).toMatchObject({ code: 1001 });
       client.write(close(1001));

@@ -221,7 +221,7 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
     ["the headers are cut", upgradeRequest().slice(0, 60)],
     ["only the last line end is missing", upgradeRequest().slice(0, -2)],
   ])("closes and counts a peer when %s", async (_, half) => {
-    const handshakeTimeoutMs = 300;
+    const handshakeTimeoutMs = 1_000;
     const { board, port } = await start(mode, { handshakeTimeoutMs });
     const startedAt = performance.now();
     const client = await RawClient.connect(port);
@@ -331,7 +331,8 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
       await Promise.all(
         Array.from({ length: 70 }, async (_, i) => {
           const client = await RawClient.connect(port);
-          await leave[i % leave.length]?.(client);
+          // On a busy machine a handshake may take longer than it may: one more way to leave.
+          await leave[i % leave.length]?.(client).catch(() => {});
           await client.closed();
         }),
       );

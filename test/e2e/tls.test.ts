@@ -254,7 +254,7 @@ it.each([
   ["stops half way through its hello", 60],
   ["never goes on after its hello", Number.POSITIVE_INFINITY],
 ])("closes a client that %s after handshakeTimeoutMs, and counts it", async (_, length) => {
-  const handshakeTimeoutMs = 300;
+  const handshakeTimeoutMs = 1_000;
   const { board, port } = await start({}, { handshakeTimeoutMs });
   const hello = (await clientHello(port)).subarray(0, length);
   await vi.waitFor(() => expect(board.stats().upgrades.abandoned).toBe(1));
@@ -275,7 +275,7 @@ it.each([
 });
 
 it("answers 408 to a client that stops half way through its request, and closes it", async () => {
-  const { board, port } = await start({}, { handshakeTimeoutMs: 300 });
+  const { board, port } = await start({}, { handshakeTimeoutMs: 1_500 });
   const client = await connect(port);
   client.write(upgradeRequest().slice(0, 60));
   expect((await client.response()).status).toBe(408);
@@ -389,7 +389,9 @@ it("leaves no descriptor, however its peers leave", async () => {
     async () => RawClient.connect(port),
   ];
   const wave = async (): Promise<void> => {
-    const clients = await Promise.all(Array.from({ length: 70 }, (_, i) => ways[i % ways.length]?.()));
+    // On a busy machine a handshake may take longer than it may: one more way to leave.
+    const leave = (_: unknown, i: number) => ways[i % ways.length]?.().catch(() => undefined);
+    const clients = await Promise.all(Array.from({ length: 70 }, leave));
     await Promise.all(clients.map((client) => client?.closed()));
     await vi.waitFor(() => {
       expect(board.stats().connections).toBe(0);
@@ -400,6 +402,7 @@ it("leaves no descriptor, however its peers leave", async () => {
   const before = descriptors();
   for (let i = 0; i < 3; i++) await wave();
   await vi.waitFor(() => expect(descriptors()).toBeLessThanOrEqual(before), 10_000);
+  expect(board.stats().upgrades.accepted).toBeGreaterThan(0);
 });
 
 const unhandled = vi.fn<(reason: unknown) => void>();

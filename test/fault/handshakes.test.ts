@@ -85,7 +85,7 @@ describe("a peer that leaves during its handshake", () => {
       const { upgrades, connections } = board.stats();
       expect(connections).toBe(0);
       expect(upgrades.accepted + upgrades.abandoned + upgrades.failed).toBe(authorized);
-      expect(descriptors()).toBe(before);
+      expect(descriptors()).toBeLessThanOrEqual(before);
     }, 5_000);
     expect(board.stats().upgrades.failed).toBe(0);
     await expectEcho(port);
@@ -93,7 +93,8 @@ describe("a peer that leaves during its handshake", () => {
 });
 
 describe("a handshake that doesn't finish", () => {
-  const handshakeTimeoutMs = 300;
+  // Longer than a busy machine takes for the handshakes that succeed.
+  const handshakeTimeoutMs = 1_500;
 
   it("is closed and counted when authorize never resolves", async () => {
     const { board, port } = await startBoard({ attach: { authorize: never, handshakeTimeoutMs } });

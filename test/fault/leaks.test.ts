@@ -76,7 +76,7 @@ it("has the same descriptors and memory as before after 5,000 connections that e
   const bytesBefore = residentBytes();
 
   for (let wave = 0; wave < WAVES; wave++) await runWave();
-  await vi.waitFor(() => expect(descriptors()).toBe(descriptorsBefore), 10_000);
+  await vi.waitFor(() => expect(descriptors()).toBeLessThanOrEqual(descriptorsBefore), 10_000);
   expect(residentBytes() - bytesBefore).toBeLessThan(RESIDENT_NOISE_BYTES);
   const liveAfter = await liveBytes(port);
   expect(liveAfter).toHaveLength(2);

@@ -215,7 +215,7 @@ describe("a shard that dies while sockets are on their way to it", () => {
   it("isn't handed a socket again when the deadline of the handshake passes on the way", async () => {
     const gate = new SharedArrayBuffer(4);
     const authorize = () => ({ session: { gate } });
-    const { board, port } = await startBoard({ actor: "faulty", attach: { authorize, handshakeTimeoutMs: 300 } });
+    const { board, port } = await startBoard({ actor: "faulty", attach: { authorize, handshakeTimeoutMs: 1_500 } });
     const holder = await RawClient.open({ port });
     holder.write(text("hold"));
     const late = RawClient.open({ port, head: text("hello") });

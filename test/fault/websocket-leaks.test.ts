@@ -84,7 +84,7 @@ it("has the same descriptors as before, and no unhandled rejection, after peers 
   await runWave();
   const before = descriptors();
   for (let wave = 0; wave < WAVES; wave++) await runWave();
-  await vi.waitFor(() => expect(descriptors()).toBe(before), 10_000);
+  await vi.waitFor(() => expect(descriptors()).toBeLessThanOrEqual(before), 10_000);
   stop.now = true;
   process.off("unhandledRejection", unhandled);
   expect(unhandled).not.toHaveBeenCalled();

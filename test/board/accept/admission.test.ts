@@ -142,7 +142,7 @@ describe("a pending handshake", () => {
     const { board, port } = await startBoard({
       ...limits,
       attach: {
-        handshakeTimeoutMs: 1_000,
+        handshakeTimeoutMs: 2_500,
         authorize: (request) => {
           asked++;
           const way = request.headers["x-way"];
@@ -180,7 +180,7 @@ describe("a pending handshake", () => {
     { name: "isn't HTTP", bytes: "\r\n\0\r\n\r\n" },
   ])("frees its place in a shard when it $name", async ({ bytes }) => {
     const limits = { shards: 2, maxConnections: 2, maxConnectionsPerAddress: 2 };
-    const { board, port } = await start("shard", limits, { path: "/", handshakeTimeoutMs: 500 });
+    const { board, port } = await start("shard", limits, { path: "/", handshakeTimeoutMs: 1_500 });
     for (let i = 0; i < 2; i++) {
       const client = await RawClient.connect(port);
       client.write(bytes);

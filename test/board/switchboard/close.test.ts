@@ -72,7 +72,7 @@ it("tells the actor of a connection that it closed with 1001, before the thread 
 it("drops peers that don't answer before the deadline", async () => {
   const { board, port } = await startBoard({ shards: 2 });
   const [polite, silent] = [await RawClient.open({ port }), await RawClient.open({ port })];
-  const closing = board.close({ timeoutMs: 300 });
+  const closing = board.close({ timeoutMs: 2_500 });
   expect(await answerClose(polite)).toEqual(goingAway);
   expect(await silent.closeFrame()).toEqual(goingAway);
   expect(await closing).toEqual({ closed: 1, dropped: 1, cut: 0 });
@@ -166,20 +166,21 @@ it("closes in batches over all shards when there are more connections than fit i
   const { board, port } = await startBoard({ shards: 2 });
   const clients: RawClient[] = [];
   for (let i = 0; i < 6; i++) clients.push(await RawClient.open({ port }));
+  const startedAt = performance.now();
   const closing = board.close({ timeoutMs: 20_000, batchSize: 2, batchIntervalMs: 300 });
   const closedAt = await Promise.all(clients.map((client) => answerClose(client).then(() => performance.now())));
   expect(await closing).toEqual({ closed: 6, dropped: 0, cut: 0 });
-  const [first = 0, , third = 0, , fifth = 0] = closedAt.toSorted((a, b) => a - b);
-  // Timers are never early. One shard's first batch may be late, and the other shard's batch then comes before it.
-  expect(third - first).toBeGreaterThan(150);
-  expect(fifth - first).toBeGreaterThan(450);
+  const [, , third = 0, , fifth = 0] = closedAt.toSorted((a, b) => a - b);
+  // Timers are never early by more than a millisecond, and a busy machine may be late.
+  expect(third - startedAt).toBeGreaterThan(300 - 2);
+  expect(fifth - startedAt).toBeGreaterThan(600 - 3);
 });
 
 it("drops the connections that no batch has reached at the deadline", async () => {
   const { board, port } = await startBoard();
   const clients: RawClient[] = [];
   for (let i = 0; i < 3; i++) clients.push(await RawClient.open({ port }));
-  const closing = board.close({ timeoutMs: 300, batchSize: 1, batchIntervalMs: 60_000 });
+  const closing = board.close({ timeoutMs: 2_500, batchSize: 1, batchIntervalMs: 60_000 });
   const [first, ...others] = clients;
   expect(first && (await answerClose(first))).toEqual(goingAway);
   for (const other of others) expect(await other.rest()).toBe("");

@@ -144,7 +144,7 @@ it(
 it.each(["opened", "received", "mailed", "timer", "none"])(
   "ends the process at the deadline if a handler is slower, and counts it as cut: %s",
   async (handler) => {
-    const server = await startServer({ timeoutMs: 1_000 });
+    const server = await startServer({ timeoutMs: 2_500 });
     const rows = openRows();
     const { client } =
       handler === "none"

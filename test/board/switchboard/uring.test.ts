@@ -80,7 +80,7 @@ describe.skipIf(missingUring !== undefined)("a board over io_uring", () => {
   });
 
   it("closes a client that says nothing, in a shard that accepts", async () => {
-    const attach = { accept: "shard", handshakeTimeoutMs: 100 } as const;
+    const attach = { accept: "shard", handshakeTimeoutMs: 1_500 } as const;
     const { board, port } = await startBoard({ sockets: "uring", attach });
     const client = await RawClient.open({ port });
     await once(connect(port, "127.0.0.1").resume(), "close");

@@ -45,12 +45,14 @@ it.each([
   {
     what: "answers with a body without end",
     answer: "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n",
-    says: "its answer didn't end within 50 ms",
+    says: "its answer didn't end within 1500 ms",
+    // On a busy machine, too, the head comes in time.
+    timeoutMs: 1_500,
   },
-])("gives clients error 100 in time if the application $what", async ({ answer, says }) => {
+])("gives clients error 100 in time if the application $what", async ({ answer, says, timeoutMs = TIMEOUT_MS }) => {
   const url = await startTcp((socket) => socket.on("data", () => socket.write(answer)));
   const logged = recordingLog();
-  const backend = startBackend(backendConfig(url, { timeoutMs: TIMEOUT_MS }), logged);
+  const backend = startBackend(backendConfig(url, { timeoutMs }), logged);
   expect(await rpc(backend)).toEqual(INTERNAL_ERROR);
   expect(logged.lines[0]).toMatchObject({ message: expect.stringContaining(says), facts: { failure: "timeout" } });
   await vi.waitFor(() => expect(backend.snapshot()["rpc"]).toMatchObject({ underWay: 0, failures: 1 }));

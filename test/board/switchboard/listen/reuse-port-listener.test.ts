@@ -51,7 +51,7 @@ it("accepts a request that comes in pieces, and the frames after it", async () =
 });
 
 it("counts peers that send nothing, send half a request or leave, and keeps nothing of them", async () => {
-  const { board, port } = await start({}, { handshakeTimeoutMs: 200 });
+  const { board, port } = await start({}, { handshakeTimeoutMs: 1_500 });
   const left = connectSocket({ port, host: "127.0.0.1" });
   await once(left, "connect");
   left.end();
