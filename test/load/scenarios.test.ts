@@ -45,7 +45,8 @@ describe.each(servers)("an echo load on $name", ({ start }) => {
 });
 
 it("sends at the given rate, shared by the threads", async () => {
-  const run = await load(await serve(echo), { rate: 400, threads: 2, duration: 1 });
+  const run = await load(await serve(echo), { rate: 400, threads: 2, duration: 3 });
+  // A busy machine may not run a thread at the end of the time.
   expect(run.messages.sent / run.seconds).toBeGreaterThan(300);
   expect(run.messages.sent / run.seconds).toBeLessThan(500);
 });
