@@ -16,7 +16,9 @@ export interface UpgradeCounts {
   abandoned: number;
   /** Handshakes that took longer than `handshakeTimeoutMs`. */
   timedOut: number;
-  /** Upgrades closed without an answer: TLS failed, the socket couldn't be moved, or its shard died. */
+  /**
+   * Upgrades closed without an answer: TLS failed, the socket couldn't be moved, its shard ended, or the board closed.
+   */
   failed: number;
   /**
    * Upgrades, and accepted sockets without a request, that came too late for this process in a takeover. The process

@@ -88,9 +88,10 @@ export class FastHandshakes {
     if (next !== Number.POSITIVE_INFINITY) this.#wakeAt(next);
   };
 
+  /** Ends all handshakes: the shard ends. */
   close(): void {
     clearTimeout(this.#timer);
-    for (let place = this.#open.length - 1; place >= 0; place--) this.#open.at(place)?.transport.destroy();
+    for (let place = this.#open.length - 1; place >= 0; place--) this.#open.at(place)?.cut();
   }
 }
 
@@ -175,6 +176,11 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
     this.#lose("timedOut");
   }
 
+  /** The shard ends. */
+  cut(): void {
+    this.#lose("failed");
+  }
+
   /** Makes a connection. Returns false, with nothing done, for a request that must be answered in another way. */
   #take(request: RequestHead, rest: Buffer): boolean {
     const { acceptor, closedSockets, adopt } = this.#all.owner;
@@ -230,7 +236,7 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
   }
 
   /** Ends a handshake whose request never came. */
-  #lose(outcome: "abandoned" | "timedOut"): void {
+  #lose(outcome: "abandoned" | "timedOut" | "failed"): void {
     this.#waiting = undefined;
     this.#over = true;
     if (!this.#all.remove(this)) return;

@@ -159,9 +159,15 @@ export class HttpSockets {
     await Promise.all(begun.map(([socket]) => new Promise((resolve) => socket.once("close", resolve))));
   }
 
-  /** Closes every socket that is no connection yet. */
+  /** Closes every socket that is no connection yet: the shard ends. */
   close(): void {
-    for (const socket of this.#entries.keys()) socket.destroy();
+    for (const socket of this.#entries.keys()) {
+      if (this.settle(socket)) this.#owner.counters.upgrades.add("failed");
+      // The thread may have ended before the socket says that it is closed.
+      this.#release(socket);
+      this.#owner.closedSockets.left(socket);
+      socket.destroy();
+    }
   }
 
   /** Forgets a socket that is a connection now, or closed. Returns false when it was forgotten before. */
