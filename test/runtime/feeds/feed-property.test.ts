@@ -6,6 +6,7 @@ import type { Membership } from "../../../src/runtime/feeds/membership.ts";
 import type { Position } from "../../../src/runtime/streams/position.ts";
 import type { Encode, Publication } from "../../../src/runtime/streams/publication.ts";
 import type { Subscribed, SubscribeOptions } from "../../../src/runtime/streams/subscribe.ts";
+import { noop } from "../../../src/wire/protocol/empty.ts";
 import type { Frame } from "../../../src/wire/protocol/frame.ts";
 import type { SendResult } from "../../../src/wire/protocol/send-result.ts";
 import { GatedEngine } from "../engine/gated-engine.ts";
@@ -15,16 +16,23 @@ import { createFeeds, Peer, tick } from "./peer.ts";
 /** The rule of this topic keeps ten publications. */
 const TOPIC = "p";
 
-/** A client whose deliveries get lost on the way while the test says so. */
+/** A client whose deliveries get lost on the way while the test says so: silently, or as the host drops them. */
 class LossyClient extends EngineClient {
-  loses = false;
+  loses: "nothing" | "silently" | "told" = "nothing";
+  #isInterrupted = false;
 
   override want(topic: string, feed: StreamFeed, options: { presence: boolean }): Promise<Position | undefined> {
     const lossy: StreamFeed = {
       published: (record, epoch) => {
-        if (!this.loses) feed.published(record, epoch);
+        if (this.loses === "nothing") feed.published(record, epoch);
+        if (this.loses !== "told" || this.#isInterrupted) return;
+        this.#isInterrupted = true;
+        feed.interrupted();
       },
-      topTold: (top) => feed.topTold(top),
+      topTold: (top) => {
+        this.#isInterrupted = false;
+        feed.topTold(top);
+      },
       interrupted: () => feed.interrupted(),
       relayed: (frame) => feed.relayed(frame),
       presenceChanged: (change) => feed.presenceChanged(change),
@@ -37,21 +45,35 @@ class LossyClient extends EngineClient {
 const tell = ({ epoch, offset, message }: Publication): string => `${epoch} ${offset} ${message.text}`;
 const ENCODES: Encode[] = [(publication) => tell(publication), (publication) => tell(publication)];
 
-/** Checks what one subscriber gets: each next publication of one epoch from the result's position on, until the end. */
+/**
+ * Checks what one subscriber gets: each next publication of one epoch from the result's position on, until the end; and
+ * between them those that aren't stored, each once, and in the order of their publisher.
+ */
 class Checked extends Peer {
   readonly since: SubscribeOptions["since"];
   readonly seen: string[] = [];
+  /** Contents of the publications that aren't stored, as they came. */
+  readonly unstored = new Set<string>();
+  /** Contents of the publications that weren't stored and that were made after the result. */
+  readonly owed: string[] = [];
+  /** Numbers of the last stored publication of each publisher, and of the last one that isn't stored. */
+  readonly #numbers = { stored: new Map<string, number>(), unstored: new Map<string, number>() };
   membership: Membership | undefined;
   position: Position | undefined;
   failed = false;
   left = false;
   readonly #faults: unknown[];
+  readonly #loses: LossyClient["loses"];
 
-  /** @param faults takes the errors of checks that fail */
-  constructor(since: SubscribeOptions["since"], faults: unknown[]) {
+  /**
+   * @param faults takes the errors of checks that fail
+   * @param loses how publications get lost: what isn't stored may come late then, and early if nobody tells of the loss
+   */
+  constructor(since: SubscribeOptions["since"], faults: unknown[], loses: LossyClient["loses"]) {
     super();
     this.since = since;
     this.#faults = faults;
+    this.#loses = loses;
   }
 
   #check(checks: () => void): void {
@@ -87,16 +109,34 @@ class Checked extends Peer {
       expect(since.offset + offsets.length).toBe(position.offset);
     }
     this.seen.push(...result.publications.map(tell));
+    for (const { message } of result.publications) this.#checkOrder(message.text, "stored");
     this.position = position;
+  }
+
+  #checkOrder(content: string, kind: "stored" | "unstored"): void {
+    const [publisher = "", number] = [content[0], Number(content.slice(1))];
+    const { stored, unstored } = this.#numbers;
+    const isAfterStored = kind === "stored" || this.#loses === "nothing";
+    const isAfterUnstored = kind === "unstored" || this.#loses !== "silently";
+    if (isAfterStored) expect(number).toBeGreaterThan(stored.get(publisher) ?? -1);
+    if (isAfterUnstored) expect(number).toBeGreaterThan(unstored.get(publisher) ?? -1);
+    this.#numbers[kind].set(publisher, number);
   }
 
   override deliverPublication(frame: Frame, topic: string, thins: boolean): SendResult {
     const result = super.deliverPublication(frame, topic, thins);
     if (result === "dropped") return result;
     const told = textOf(frame);
-    const [epoch, offset] = told.split(" ");
+    const [epoch, offset, content = ""] = told.split(" ");
     this.#check(() => {
       expect(this.isActive).toBe(true);
+      this.#checkOrder(content, offset === "0" ? "unstored" : "stored");
+    });
+    if (offset === "0") {
+      this.unstored.add(content);
+      return result;
+    }
+    this.#check(() => {
       const { epoch: expected, offset: before = Number.NaN } = this.position ?? {};
       expect({ epoch, offset: Number(offset) }).toEqual({ epoch: expected, offset: before + 1 });
     });
@@ -106,9 +146,18 @@ class Checked extends Peer {
   }
 }
 
+const LOSSES: LossyClient["loses"][] = ["nothing", "nothing", "silently", "told"];
 const count = (max: number) => fc.integer({ min: 1, max });
 const step = fc.oneof(
-  { weight: 18, arbitrary: fc.record({ do: fc.constant("publish" as const), by: fc.boolean(), count: count(12) }) },
+  {
+    weight: 18,
+    arbitrary: fc.record({
+      do: fc.constant("publish" as const),
+      by: fc.boolean(),
+      count: count(12),
+      store: fc.constantFrom(true, true, false),
+    }),
+  },
   {
     weight: 15,
     arbitrary: fc.record({
@@ -124,17 +173,17 @@ const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant("drain" as const), who: fc.nat(), room: count(12) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("removeHistory" as const) }) },
   { weight: 24, arbitrary: fc.record({ do: fc.constant("open" as const), count: count(3) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant("lose" as const), loses: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("lose" as const), loses: fc.constantFrom(...LOSSES) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("doubt" as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("replace" as const) }) },
   { weight: 30, arbitrary: fc.record({ do: fc.constant("tick" as const) }) },
 );
 
 it("every subscriber gets each publication from its position on, once and in order, or is told of the loss", async () => {
-  const outcomes = { recovered: 0, unrecovered: 0, lost: 0, behind: 0, delivered: 0 };
-  const faults: unknown[] = [];
+  const outcomes = { recovered: 0, unrecovered: 0, lost: 0, behind: 0, delivered: 0, unstored: 0, owed: 0 };
   let runs = 0;
   const run = async (steps: readonly (typeof step extends fc.Arbitrary<infer T> ? T : never)[]): Promise<void> => {
+    const faults: unknown[] = [];
     let gated = new GatedEngine("history");
     let host = await startHost({ checkEachMs: 3_600_000 }, gated.engine);
     gated.holdsAnswers = runs++ % 2 === 0;
@@ -143,11 +192,19 @@ it("every subscriber gets each publication from its position on, once and in ord
     const other = host.connect().client;
     const { enter, told, feeds } = createFeeds(client);
     const subscribers: Checked[] = [];
+    const losses = steps.flatMap((one) => (one.do === "lose" ? [one.loses] : []));
+    const loses = (["silently", "told"] as const).find((one) => losses.includes(one)) ?? "nothing";
     const stored = new Map<string, string>();
     let top: Position = { epoch: "", offset: 0 };
     let texts = 0;
-    const publish = (by: EngineClient): void => {
-      const content = `t${texts++}`;
+    const publish = (by: EngineClient, store: boolean): void => {
+      const content = `${by === client ? "a" : "b"}${texts++}`;
+      if (!store) {
+        by.publish(TOPIC, text(content), { store }).catch(noop);
+        for (const { isActive, position, owed } of subscribers)
+          if (isActive && position !== undefined) owed.push(content);
+        return;
+      }
       const noted = ({ position }: { position: Position }): void => {
         top = position;
         stored.set(`${position.epoch} ${position.offset}`, content);
@@ -176,10 +233,10 @@ it("every subscriber gets each publication from its position on, once and in ord
       const chosen = "who" in one ? subscribers[one.who % Math.max(1, subscribers.length)] : undefined;
       switch (one.do) {
         case "publish":
-          for (let i = 0; i < one.count; i++) publish(one.by ? client : other);
+          for (let i = 0; i < one.count; i++) publish(one.by ? client : other, one.store);
           break;
         case "subscribe": {
-          const subscriber = new Checked(sinceOf(one.since, one.back), faults);
+          const subscriber = new Checked(sinceOf(one.since, one.back), faults, loses);
           subscriber.room = one.room;
           subscribers.push(subscriber);
           const options = { since: subscriber.since, encode: ENCODES[one.encode] };
@@ -226,7 +283,7 @@ it("every subscriber gets each publication from its position on, once and in ord
       }
     }
     // Everything that was held back comes, and every subscriber is at the top or has been told.
-    client.loses = false;
+    client.loses = "nothing";
     let current: Position | undefined;
     const isSettled = (): boolean =>
       current !== undefined &&
@@ -257,6 +314,14 @@ it("every subscriber gets each publication from its position on, once and in ord
         expect(content).toBe(stored.get(`${epoch} ${offset}`) ?? content);
       }
       outcomes.delivered += seen.length;
+    }
+    // Nothing was lost on the way: who has always had room, and is still there, has got everything.
+    const losesAnything = loses !== "nothing" || steps.some((one) => one.do === "replace");
+    for (const { unstored, owed, isActive, refusals } of subscribers) {
+      outcomes.unstored += unstored.size;
+      if (losesAnything || !isActive || refusals > 0) continue;
+      outcomes.owed += owed.length;
+      expect(owed.filter((content) => !unstored.has(content))).toEqual([]);
     }
     outcomes.lost += told.lost;
     outcomes.behind += told.behind;
