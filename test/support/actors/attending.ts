@@ -11,4 +11,9 @@ export default class Attending extends Counting {
       this.subscribe(`attended:${topic}`, { user, info: { name: user, room: `room ${topic}`, since: Date.now() } });
     await Promise.all(Array.from({ length: TOPICS }, subscribe));
   }
+
+  /** Its client counts that as an error. */
+  override streamLost(topic: string): void {
+    this.close(4_000, `lost ${topic}`);
+  }
 }
