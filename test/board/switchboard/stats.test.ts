@@ -3,6 +3,7 @@ import type { Stats, Switchboard } from "../../../src/index.ts";
 import { startBoard } from "../../support/board.ts";
 import { binary, clientFrame, text } from "../../support/frames.ts";
 import { RawClient } from "../../support/raw-client.ts";
+import { missingUring } from "../../wire/native/availability.ts";
 
 const zeros = {
   connections: 0,
