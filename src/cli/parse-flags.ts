@@ -14,6 +14,9 @@ export function parseFlags<const Own extends Flags>(command: string, args: reado
     if (error.code === "ERR_PARSE_ARGS_UNKNOWN_OPTION") {
       throw new UsageError(`${command} has no flag ${name}; switchboard ${command} --help lists all`);
     }
+    if (error.message.includes("ambiguous")) {
+      throw new UsageError(`${name} needs a value; one that begins with - is written behind a =, as in ${name}=-x`);
+    }
     throw new UsageError(`${error.message.split(".")[0]}; switchboard ${command} --help says more`);
   }
 }

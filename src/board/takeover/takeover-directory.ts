@@ -1,6 +1,6 @@
 /** The folder of the takeover socket. Whoever can connect there gets every connection, so only its owner may. */
 import { statSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, isAbsolute } from "node:path";
 import { SwitchboardError } from "../../errors.ts";
 
 /** Longest path of a Unix socket on Linux, without what `ChannelServer` adds. */
@@ -8,16 +8,21 @@ const MAX_PATH_BYTES = 90;
 
 /**
  * Checks the path of a takeover socket. Throws `ERR_TAKEOVER_DIRECTORY` unless its folder belongs to the user of this
- * process and is closed to all others (mode 0700), and for a path that is too long.
+ * process and is closed to all others (mode 0700), and for a path that is relative or too long.
  */
 export function checkTakeoverPath(path: string): void {
+  if (!isAbsolute(path)) {
+    throw refusal(
+      `the path of the takeover socket is relative: ${path}; write a path from the root, because the next process may start in another folder`,
+    );
+  }
   if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
     throw refusal(`the path of the takeover socket is longer than ${MAX_PATH_BYTES} bytes: ${path}`);
   }
   const folder = dirname(path);
   const found = statSync(folder, { throwIfNoEntry: false });
   if (found === undefined || !found.isDirectory()) {
-    throw refusal(`the folder of the takeover socket doesn't exist: create ${folder} with mode 0700`);
+    throw refusal(`the folder of the takeover socket doesn't exist: mkdir -m 0700 ${folder}`);
   }
   if (found.uid !== process.geteuid?.()) {
     throw refusal(`the folder of the takeover socket belongs to another user: ${folder}`);

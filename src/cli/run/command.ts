@@ -39,6 +39,8 @@ const FLAGS = {
 
 const DEFAULT_READY_TIMEOUT_S = 120;
 const DEFAULT_STOP_TIMEOUT_S = 40;
+/** A day. */
+const MAX_TIMEOUT_S = 86_400;
 
 /** Runs the command. Ends the process with the exit code of the program, and resolves only with the help. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -57,6 +59,9 @@ export async function run(args: readonly string[]): Promise<number> {
   const cwd = workingDirectory();
   const path = resolve(cwd, file);
   if (statSync(path, { throwIfNoEntry: false }) === undefined) throw new CommandError(`there is no file ${path}`);
+  if (values.node?.includes("/") && statSync(values.node, { throwIfNoEntry: false }) === undefined) {
+    throw new CommandError(`--node: there is no file ${values.node}`);
+  }
   const settings = {
     node: values.node ?? process.execPath,
     args: [...process.execArgv, ...program],
@@ -113,8 +118,9 @@ function split(args: readonly string[]): { own: readonly string[]; program: read
 
 function timeoutMs(flag: string, text: string | undefined, defaultSeconds: number): number {
   const seconds = text === undefined ? defaultSeconds : Number(text);
-  if (!(seconds > 0 && seconds <= 86_400))
-    throw new UsageError(`--${flag} takes a number of seconds above 0, not ${text}`);
+  if (!(seconds > 0 && seconds <= MAX_TIMEOUT_S)) {
+    throw new UsageError(`--${flag} takes a number of seconds, more than 0 and at most ${MAX_TIMEOUT_S}, not ${text}`);
+  }
   return seconds * 1_000;
 }
 

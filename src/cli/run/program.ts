@@ -118,6 +118,11 @@ export class Program {
     return this.child.pid ?? 0;
   }
 
+  /** Name of the process in lines of the supervisor. */
+  get name(): string {
+    return this.pid > 0 ? `pid ${this.pid}` : "the program";
+  }
+
   get ended(): boolean {
     return this.#ended;
   }

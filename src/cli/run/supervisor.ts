@@ -200,11 +200,10 @@ export class Supervisor {
 
   /** Says why a process didn't take over, and who goes on. */
   #reportFailure(old: Program, next: Program, { why, lost }: Extract<Outcome, { kind: "failed" }>): void {
-    const name = next.pid > 0 ? `pid ${next.pid}` : "the new process";
     const before = lost === 0 ? " before it took over" : "";
     const goesOn = lost === undefined ? "hasn't said what it still has" : "goes on";
     const stopped = old.isStopped ? " (it is stopped: SIGCONT lets it go on)" : "";
-    this.#report(`${name} ${why}${before}: pid ${old.pid} ${goesOn}${stopped}`);
+    this.#report(`${next.name} ${why}${before}: pid ${old.pid} ${goesOn}${stopped}`);
   }
 
   /** Gives a process that was taken over some time to end by itself. */
@@ -234,7 +233,7 @@ export class Supervisor {
 
   /** The process that had the ports and the connections has ended, and no other has them. */
   #failed(program: Program, { code, text }: ProgramExit): void {
-    if (code !== 0) this.#report(`pid ${program.pid} ${text}`);
+    if (code !== 0) this.#report(`${program.name} ${text}`);
     if (!this.#settings.restart || code === 0) this.#endWith(code);
     else void this.#restart(program);
   }

@@ -122,7 +122,22 @@ describe("one process", () => {
 it.each([
   [[], "switchboard: run needs the file of a program: switchboard run server.js\n", 2],
   [["--fast", "a.js"], "switchboard: run has no flag --fast; switchboard run --help lists all\n", 2],
-  [["--stop-timeout", "soon", "a.js"], "switchboard: --stop-timeout takes a number of seconds above 0, not soon\n", 2],
+  [
+    ["--stop-timeout", "soon", "a.js"],
+    "switchboard: --stop-timeout takes a number of seconds, more than 0 and at most 86400, not soon\n",
+    2,
+  ],
+  [
+    ["--stop-timeout", "1e9", "a.js"],
+    "switchboard: --stop-timeout takes a number of seconds, more than 0 and at most 86400, not 1e9\n",
+    2,
+  ],
+  [
+    ["--stop-timeout", "-1", "a.js"],
+    "switchboard: --stop-timeout needs a value; one that begins with - is written behind a =, as in --stop-timeout=-x\n",
+    2,
+  ],
+  [["--node", "/nowhere/node", "a.js"], "switchboard: --node: there is no file /nowhere/node\n", 1],
   [["/nowhere/a.js"], "switchboard: there is no file /nowhere/a.js\n", 1],
 ])("refuses %j with one sentence", async (args, stderr, code) => {
   const file = args.includes("a.js") ? [...args.slice(0, -1), script(ALIVE)] : args;

@@ -14,7 +14,7 @@ import { text } from "../../support/frames.ts";
 import { freePort } from "../../support/free-port.ts";
 import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
 import { allAnswered, expectAllRight, openClients } from "./counted-clients.ts";
-import { ServerProcess, takeoverPath } from "./server-process.ts";
+import { aliasOf, ServerProcess, takeoverPath } from "./server-process.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -40,7 +40,7 @@ async function chain({ listen = {}, attach, newServer = createServer, start = {}
   const takeover = takeoverPath();
   const port = await freePort();
   const startNext = async () => {
-    const options = { actor: actorUrl("counting"), takeover, shards: 1, warmUp: false, ...start };
+    const options = { actor: actorUrl("counting"), takeover: aliasOf(takeover), shards: 1, warmUp: false, ...start };
     const board = await Switchboard.start(options);
     const failures: Error[] = [];
     board.on("handshakeFailed", (error) => failures.push(error));

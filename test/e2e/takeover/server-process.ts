@@ -1,12 +1,14 @@
 /** Processes of `programs/server.ts`, and the folder of their takeover socket. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, vi } from "vitest";
 import { actorUrl } from "../../support/actor-url.ts";
 import { RunningProgram } from "../support/process.ts";
 import type { ServerOptions } from "./programs/server.ts";
+
+let aliases = 0;
 
 const program = fileURLToPath(new URL("programs/server.ts", import.meta.url));
 
@@ -89,4 +91,12 @@ export function takeoverPath(): string {
   const folder = mkdtempSync(join(tmpdir(), "takeover-"));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   return join(folder, "socket");
+}
+
+/** Another name of the same path: two boards of one process can't wait at one name. Gone after the test. */
+export function aliasOf(path: string): string {
+  const folder = `${dirname(path)}.${aliases++}`;
+  symlinkSync(dirname(path), folder);
+  onTestFinished(() => rmSync(folder, { force: true }));
+  return join(folder, basename(path));
 }

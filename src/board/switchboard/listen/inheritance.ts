@@ -1,5 +1,6 @@
 /** The listening sockets that a board gets from the process that it takes over from. `ListeningSockets` has one. */
 import type { AddressInfo } from "node:net";
+import { SwitchboardError } from "../../../errors.ts";
 import { closePassed } from "../../../wire/passing/passed-sockets.ts";
 import type { MovingListener } from "../../takeover/messages.ts";
 
@@ -58,7 +59,9 @@ export class Inheritance {
 
   /** Gives a socket to a call of `listen`. Returns undefined if there is none for it. */
   claim(asked: AskedSocket): SocketsOfCall | undefined {
-    const index = this.#unclaimed.findIndex((one) => isSame(one.asked, asked));
+    const same = this.#unclaimed.findIndex((one) => isSame(one.asked, asked));
+    // The process before may have asked for any port, and this one for the port that it got.
+    const index = same >= 0 ? same : this.#unclaimed.findIndex((one) => isSame(actual(one), asked));
     const [claimed] = index < 0 ? [] : this.#unclaimed.splice(index, 1);
     clearTimeout(this.#timer);
     if (this.#unclaimed.length === 0) this.#claimed.resolve();
@@ -72,6 +75,19 @@ export class Inheritance {
    */
   async settled(): Promise<void> {
     if (this.#unclaimed.length === 0) await this.#over.promise;
+  }
+
+  /**
+   * A call couldn't open its port. If the process before has that port, by another call of `listen`, the takeover can't
+   * go on: nothing more will be claimed. Returns the error for the call.
+   */
+  refused(asked: AskedSocket, cause: Error): Error {
+    const other = this.#unclaimed.find((one) => asked.port !== undefined && actual(one).port === asked.port);
+    if (other === undefined || (cause as NodeJS.ErrnoException).code !== "EADDRINUSE") return cause;
+    const message = `listen(${JSON.stringify(asked)}): the process before has this port by listen(${JSON.stringify(other.asked)}); ask for it with the same host`;
+    const error = new SwitchboardError("ERR_OPTION", message, { cause });
+    this.renounce(error);
+    return error;
   }
 
   /** Nothing more will be claimed. `claimed` rejects, unless everything has been. */
@@ -95,6 +111,11 @@ export class Inheritance {
     for (const { descriptors } of this.#unclaimed.splice(0)) for (const one of descriptors) closePassed(one);
     this.#claimed.resolve();
   }
+}
+
+/** What a call would ask for that wants exactly this socket. */
+function actual({ asked, address }: SocketsOfCall): AskedSocket {
+  return typeof address === "string" ? asked : { ...asked, port: address.port };
 }
 
 function isSame(one: AskedSocket, other: AskedSocket): boolean {

@@ -59,14 +59,25 @@ export class ListeningSockets {
     }
     const inherited = this.claim(asked);
     const sockets =
-      inherited === undefined
-        ? await PassableServer.open(server, asked, signal)
-        : PassableServer.inherit(server, inherited);
+      inherited === undefined ? await this.#openNew(server, asked, signal) : PassableServer.inherit(server, inherited);
     this.add(sockets);
     this.#names.set(server, nameOf(sockets.address));
     server.on("close", () => this.#forget(sockets));
     if (inherited !== undefined) await this.settled();
     return sockets.address;
+  }
+
+  async #openNew(server: Server, asked: AskedSocket, signal: AbortSignal | undefined): Promise<PassableServer> {
+    try {
+      return await PassableServer.open(server, asked, signal);
+    } catch (error) {
+      throw this.refused(asked, error as Error);
+    }
+  }
+
+  /** Returns the error for a call that couldn't open its port: see `Inheritance.refused`. */
+  refused(asked: AskedSocket, error: Error): Error {
+    return this.#inheritance?.refused(asked, error) ?? error;
   }
 
   /** Returns sockets that came from another process for such a call. They belong to the caller. */

@@ -63,7 +63,11 @@ export class ReusePortListener implements PassableSockets {
       await sockets.settled();
       return this.#address;
     }
-    await this.#listen(port, host, signal);
+    try {
+      await this.#listen(port, host, signal);
+    } catch (error) {
+      throw sockets.refused(this.asked, error as Error);
+    }
     if (sockets.isPassable) sockets.add(this);
     return this.address;
   }

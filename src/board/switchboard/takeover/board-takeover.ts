@@ -46,13 +46,25 @@ export interface BoardTakeoverOwner extends TakeoverParts {
 /** Time in ms after which a board tries again to wait at the path. */
 const WAIT_AGAIN_MS = 1_000;
 
+/** Paths at which boards of this thread wait for another process, or are about to. */
+const paths = new Set<string>();
+
 /**
- * Throws if processes can't take over from each other here: `ERR_NO_FFI` and `ERR_TAKEOVER_DIRECTORY`.
+ * Throws if processes can't take over from each other here: `ERR_NO_FFI` and `ERR_TAKEOVER_DIRECTORY`, and `ERR_OPTION`
+ * for a path that another board of this thread has.
  */
 export function checkTakeover(path: string): void {
   const why = whyNoPassing();
   if (why !== undefined) checkSupervised(path, why);
   checkTakeoverPath(path);
+  checkUnused(path);
+}
+
+/** Throws `ERR_OPTION` if another board of this thread has the path: the second one would take over from the first. */
+function checkUnused(path: string): void {
+  if (!paths.has(path)) return;
+  const message = `start: another board of this process has the takeover path ${path}: give each board a path of its own, or start one board with all actors`;
+  throw new SwitchboardError("ERR_OPTION", message);
 }
 
 /** Throws `ERR_NO_FFI` unless `switchboard run` passes sockets on, which needs no `node:ffi`. */
@@ -68,6 +80,8 @@ export class BoardTakeover {
   readonly #owner: BoardTakeoverOwner;
   #server: TakeoverServer | undefined;
   #isClosed = false;
+  /** True while the path is this board's. */
+  #hasPath = false;
   /** The takeover from or by another process. It never rejects. */
   #underWay: Promise<void> | undefined;
   /** Resolves when the process before publishes and asks nothing more. */
@@ -87,6 +101,9 @@ export class BoardTakeover {
    * the other process has agreed. Rejects as `connectChannel` and `takeOver` do.
    */
   async begin(): Promise<void> {
+    checkUnused(this.#path);
+    paths.add(this.#path);
+    this.#hasPath = true;
     const format = await this.#owner.hub.topics.stateFormat();
     const channel = await this.#connect();
     if (channel === undefined) {
@@ -176,6 +193,8 @@ export class BoardTakeover {
    */
   async close(): Promise<void> {
     this.#isClosed = true;
+    if (this.#hasPath) paths.delete(this.#path);
+    this.#hasPath = false;
     this.#server?.close();
     this.#owner.intake.sockets.renounce(new SwitchboardError("ERR_CLOSED", "this board is closed"));
     await this.#underWay;

@@ -22,21 +22,25 @@ const ends: Readonly<Record<string, (board: Switchboard) => unknown>> = {
   death: (board) => board.survey("end").catch(() => {}),
 };
 
-it.each(kinds.flatMap((sockets) => ways.flatMap((way) => Object.keys(ends).map((end) => ({ sockets, ...way, end })))))(
-  "are closed and counted as failed: $sockets, $way, $end",
-  async ({ sockets, attach, end }) => {
-    const { board, port } = await startBoard({ sockets, attach, actor: "ending" });
-    board.on("shardLost", () => {});
-    const silent = Array.from({ length: CLIENTS }, () => connect(port, "127.0.0.1").on("error", () => {}));
-    onTestFinished(() => {
-      for (const one of silent) one.destroy();
-    });
-    const closed = Promise.all(silent.map((one) => once(one.resume(), "close")));
-    await vi.waitFor(() => expect(board.stats().shards[0]?.handshakes).toBe(CLIENTS), 20_000);
-    await ends[end]?.(board);
-    await closed;
-    await vi.waitFor(() => expect(board.stats().upgrades.failed).toBe(CLIENTS), 20_000);
-    expect(board.stats().upgrades).toMatchObject({ accepted: 0, refused: {}, abandoned: 0, timedOut: 0 });
-    expect(board.stats().shards[0]?.handshakes).toBe(0);
-  },
+const cases = kinds.flatMap((sockets) =>
+  ways.flatMap((way) => {
+    const all = way.way === "accept shard" ? Object.keys(ends) : ["close"];
+    return all.map((end) => ({ sockets, ...way, end }));
+  }),
 );
+
+it.each(cases)("are closed and counted as failed: $sockets, $way, $end", async ({ sockets, attach, end }) => {
+  const { board, port } = await startBoard({ sockets, attach, actor: "ending" });
+  board.on("shardLost", () => {});
+  const silent = Array.from({ length: CLIENTS }, () => connect(port, "127.0.0.1").on("error", () => {}));
+  onTestFinished(() => {
+    for (const one of silent) one.destroy();
+  });
+  const closed = Promise.all(silent.map((one) => once(one.resume(), "close")));
+  await vi.waitFor(() => expect(board.stats().shards[0]?.handshakes).toBe(CLIENTS), 20_000);
+  await ends[end]?.(board);
+  await closed;
+  await vi.waitFor(() => expect(board.stats().upgrades.failed).toBe(CLIENTS), 20_000);
+  expect(board.stats().upgrades).toMatchObject({ accepted: 0, refused: {}, abandoned: 0, timedOut: 0 });
+  expect(board.stats().shards[0]?.handshakes).toBe(0);
+});

@@ -8,7 +8,7 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { type EngineSpec, memory, Switchboard } from "../../../../src/index.ts";
 import { whyNoPassing } from "../../../../src/wire/native/pass-descriptors.ts";
 import { allAnswered, expectAllRight, openClients } from "../../../e2e/takeover/counted-clients.ts";
-import { takeoverPath } from "../../../e2e/takeover/server-process.ts";
+import { aliasOf, takeoverPath } from "../../../e2e/takeover/server-process.ts";
 import { actorUrl } from "../../../support/board.ts";
 import { SLOW_ENGINE } from "../../../support/engines/slow.ts";
 import { freePort } from "../../../support/free-port.ts";
@@ -19,7 +19,12 @@ describe.skipIf(whyNoPassing() !== undefined)("a board that has taken over", () 
   it("keeps everybody if it can't wait for the next process, and waits as soon as it can", async () => {
     const takeover = takeoverPath();
     const start = async (port: number, started = (): void => {}) => {
-      const board = await Switchboard.start({ actor: actorUrl("counting"), takeover, shards: 1, warmUp: false });
+      const board = await Switchboard.start({
+        actor: actorUrl("counting"),
+        takeover: aliasOf(takeover),
+        shards: 1,
+        warmUp: false,
+      });
       onTestFinished(() => void board.close({ timeoutMs: 0 }));
       const failed = new Promise<Error>((resolve) => board.once("takeoverUnavailable", resolve));
       const taken = new Promise((resolve) => board.once("takenOver", resolve));
@@ -41,6 +46,63 @@ describe.skipIf(whyNoPassing() !== undefined)("a board that has taken over", () 
   });
 });
 
+describe.skipIf(whyNoPassing() !== undefined)("a start with the option takeover", () => {
+  const start = (takeover: string) =>
+    Switchboard.start({ actor: actorUrl("counting"), takeover, shards: 1, warmUp: false });
+
+  it("is refused for a path that another board of the process has, until that is closed", async () => {
+    const path = takeoverPath();
+    const first = await start(path);
+    onTestFinished(() => void first.close({ timeoutMs: 0 }));
+    await expect(start(path)).rejects.toMatchObject({
+      code: "ERR_OPTION",
+      message: expect.stringContaining(`another board of this process has the takeover path ${path}`),
+    });
+    await first.close({ timeoutMs: 0 });
+    const second = await start(path);
+    await second.close({ timeoutMs: 0 });
+  });
+
+  it.each([
+    ["relative/socket", "is relative: relative/socket"],
+    ["/nowhere/socket", "mkdir -m 0700 /nowhere"],
+  ])("says what to do about the path %s", async (path, message) => {
+    await expect(start(path)).rejects.toMatchObject({
+      code: "ERR_TAKEOVER_DIRECTORY",
+      message: expect.stringContaining(message),
+    });
+  });
+
+  it("gets a port that the process before has by 0 also by its number", async () => {
+    const path = takeoverPath();
+    const old = await start(aliasOf(path));
+    onTestFinished(() => void old.close({ timeoutMs: 0 }));
+    const { port } = await old.listen({ port: 0, host: "127.0.0.1" });
+    const next = await start(aliasOf(path));
+    onTestFinished(() => void next.close({ timeoutMs: 0 }));
+    expect(await next.listen({ port, host: "127.0.0.1" })).toMatchObject({ port });
+  });
+
+  it("calls the takeover off when the program asks for a port of the process before with another host", async () => {
+    const path = takeoverPath();
+    const old = await start(aliasOf(path));
+    onTestFinished(() => void old.close({ timeoutMs: 0 }));
+    const { port } = await old.listen({ port: 0, host: "127.0.0.1" });
+    const next = await start(aliasOf(path));
+    const failed = new Promise((resolve) => old.once("successorFailed", resolve));
+    next.on("takeoverFailed", () => {});
+    await expect(next.listen({ port, host: "0.0.0.0" })).rejects.toMatchObject({
+      code: "ERR_OPTION",
+      message: expect.stringContaining("ask for it with the same host"),
+    });
+    await failed;
+    // The next one works.
+    const last = await start(aliasOf(path));
+    onTestFinished(() => void last.close({ timeoutMs: 0 }));
+    expect(await last.listen({ port, host: "127.0.0.1" })).toMatchObject({ port });
+  });
+});
+
 describe.skipIf(whyNoPassing() !== undefined)("two boards with the memory engine, during a takeover", () => {
   const TOPIC = "stream";
 
@@ -50,8 +112,8 @@ describe.skipIf(whyNoPassing() !== undefined)("two boards with the memory engine
     const topics = { [TOPIC]: { history: { size: 100 } } };
     const port = await freePort();
     const start = async () => {
-      const options = { actor: actorUrl("counting"), engine, topics, takeover, shards: 1, warmUp: false } as const;
-      const board = await Switchboard.start(options);
+      const options = { actor: actorUrl("counting"), engine, topics, shards: 1, warmUp: false } as const;
+      const board = await Switchboard.start({ ...options, takeover: aliasOf(takeover) });
       onTestFinished(() => void board.close({ timeoutMs: 0 }));
       return { board, listen: () => board.listen({ port, host: "127.0.0.1" }) };
     };
