@@ -75,10 +75,12 @@ export function startRawServer(serve: (socket: Socket, request: string) => void)
       const read = (chunk: Buffer): void => {
         request += chunk.toString("latin1");
         if (!request.includes("\r\n\r\n")) return;
-        socket.off("data", read).resume();
+        socket.off("data", read).off("end", end).resume();
         serve(socket, request);
       };
-      socket.on("data", read);
+      // A client that gives up before its request has come.
+      const end = (): void => void socket.end();
+      socket.on("data", read).on("end", end);
     }),
   );
 }
