@@ -193,6 +193,7 @@ describe("a timer wheel in a thread that was blocked", () => {
     const scheduledAt = performance.now();
     wheel.schedule(new Alarm(done.resolve), 100);
     await done.promise;
-    expect(performance.now() - scheduledAt).toBeGreaterThanOrEqual(100);
+    // Timers of Node count whole milliseconds: up to one early.
+    expect(performance.now() - scheduledAt).toBeGreaterThan(100 - 1);
   });
 });
