@@ -1,12 +1,10 @@
 /** Requests that come to a server after another process has taken over from it. */
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
+import { aliasOf, takeoverPath } from "../../e2e/takeover/server-process.ts";
 import { freePort } from "../../support/free-port.ts";
 import { API_KEY, INSECURE, launchTestServer } from "../support/server.ts";
 import { callApi, connected, listen, newClient } from "./clients.ts";
@@ -26,12 +24,11 @@ async function beginRequest(port: number, path: string): Promise<() => Promise<s
 it.skipIf(whyNoPassing() !== undefined)(
   "answers requests that come to the old process, also while clients are stopped, with what the new one knows",
   async () => {
-    const folder = mkdtempSync(join(tmpdir(), "switchboard-successor-"));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const takeover = takeoverPath();
     const port = await freePort();
     const config = {
       ...INSECURE,
-      takeover: join(folder, "socket"),
+      takeover,
       health: { enabled: true },
       prometheus: { enabled: true },
     };
@@ -43,7 +40,7 @@ it.skipIf(whyNoPassing() !== undefined)(
     const early = await beginRequest(port, "/api/info");
     const duringTakeover = new Promise((resolve) => old.board.once("handingOver", () => resolve(early())));
     const handedOver = new Promise((resolve) => old.board.once("handedOver", resolve));
-    const next = await launchTestServer(config, 1, port);
+    const next = await launchTestServer({ ...config, takeover: aliasOf(takeover) }, 1, port);
     onTestFinished(() => next.close());
     await handedOver;
     const [info, health, metrics, other] = await Promise.all(requests.map((finish) => finish()));
@@ -60,10 +57,9 @@ it.skipIf(whyNoPassing() !== undefined)(
 it.skipIf(whyNoPassing() !== undefined)(
   "keeps history, positions, idempotency keys and presence in memory, also for a client that is away meanwhile",
   async () => {
-    const folder = mkdtempSync(join(tmpdir(), "switchboard-successor-"));
-    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const takeover = takeoverPath();
     const port = await freePort();
-    const config = { ...INSECURE, takeover: join(folder, "socket") };
+    const config = { ...INSECURE, takeover };
     const old = await launchTestServer(config, 1, port);
     const api = async (method: string, params: object) => (await callApi(old.url, API_KEY, method, params)).result;
     const publish = (number: number) => {
@@ -82,7 +78,7 @@ it.skipIf(whyNoPassing() !== undefined)(
     away.disconnect();
     const second = await publish(2);
     const handedOver = new Promise((resolve) => old.board.once("handedOver", resolve));
-    const next = await launchTestServer(config, 1, port);
+    const next = await launchTestServer({ ...config, takeover: aliasOf(takeover) }, 1, port);
     onTestFinished(() => next.close());
     await handedOver;
     await old.handedOver;
