@@ -136,6 +136,64 @@ describe.skipIf(whyNoPassing() !== undefined)("an upgrade that comes too late fo
     await expectServed(client);
   });
 
+  it("leaves with an idle HTTP connection also when everybody is stopped for longer than a second", async () => {
+    // The old process waits 2 s for a handshake whose `authorize` isn't through.
+    const authorize = Promise.withResolvers<{ session: undefined }>();
+    const attach: AttachOptions = { path: "/late", authorize: () => authorize.promise };
+    const servers = [
+      createServer((_, response) => response.end("old")),
+      createServer((_, response) => response.end("new")),
+    ];
+    const { port, first, startNext } = await chain({ attach, newServer: () => servers.shift() as Server });
+    const silent = await RawClient.connect(port);
+    const idle = await RawClient.connect(port);
+    const waiting = await RawClient.connect(port);
+    idle.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    expect(await idle.response()).toMatchObject({ status: 200 });
+    expect(await idle.take(3)).toBe("old");
+    const asked = event(first.board, "handingOver");
+    waiting.write(REQUEST);
+    const handedOver = event(first.board, "handedOver");
+    const next = await startNext();
+    await next.listen();
+    await asked;
+    await handedOver;
+    for (const client of [silent, idle]) {
+      client.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      expect(await client.response()).toMatchObject({ status: 200 });
+      expect(await client.take(3)).toBe("new");
+    }
+    authorize.resolve({ session: undefined });
+    await expectServed(waiting);
+  });
+
+  it("leaves with an HTTP connection whose request was under way, once that is answered", async () => {
+    const answer = Promise.withResolvers<void>();
+    const asked = Promise.withResolvers<void>();
+    const slow = createServer((_, response) => {
+      asked.resolve();
+      void answer.promise.then(() => response.end("old"));
+    });
+    const servers = [slow, createServer((_, response) => response.end("new"))];
+    const { port, first, startNext } = await chain({ attach: {}, newServer: () => servers.shift() as Server });
+    const client = await RawClient.connect(port);
+    const ask = async (): Promise<string> => {
+      client.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+      expect(await client.response()).toMatchObject({ status: 200, headers: { connection: "keep-alive" } });
+      return client.take(3);
+    };
+    const answered = ask();
+    await asked.promise;
+    const handedOver = event(first.board, "handedOver");
+    const next = await startNext();
+    await next.listen();
+    await handedOver;
+    answer.resolve();
+    expect(await answered).toBe("old");
+    await vi.waitFor(() => expect(first.board.stats().upgrades).toMatchObject({ passedOn: 1 }), 20_000);
+    expect(await ask()).toBe("new");
+  });
+
   it("is answered by the third process if the second has been taken over, too", async () => {
     const { port, first, startNext } = await chain({ attach: {} });
     const [late] = (await connectSome(port, 1)) as [RawClient];

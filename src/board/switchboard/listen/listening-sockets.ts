@@ -20,8 +20,11 @@ export interface PassableSockets extends SocketsOfCall {
   goOn(): Promise<void>;
   /** Takes a socket that the process before has accepted, as if it had been accepted here. */
   adopt(socket: Socket): void;
-  /** Gives up the sockets in the main thread on which no request is being read or answered. */
-  takeIdle(): readonly TakenSocket[];
+  /**
+   * Gives up the sockets in the main thread on which no request is being read or answered: those of now, and each that
+   * comes to that until the server has closed. Those that can't be taken are closed, from a second later on.
+   */
+  passIdleOn(pass: (taken: TakenSocket) => void): void;
   /** Closes what is kept for another process. */
   close(): void;
 }
@@ -158,12 +161,15 @@ export class ListeningSockets {
     }
   }
 
-  /** Gives up the sockets in the main thread that wait for a request, each with the name of its listening socket. */
-  takeIdle(): (TakenSocket & { readonly listener: string })[] {
-    return [...this.#open].flatMap((sockets) => {
+  /**
+   * Gives up the sockets in the main thread that wait for a request, now and later, each with the name of its listening
+   * socket.
+   */
+  passIdleOn(pass: (taken: TakenSocket, listener: string) => void): void {
+    for (const sockets of this.#open) {
       const listener = nameOf(sockets.address);
-      return sockets.takeIdle().map((taken) => ({ ...taken, listener }));
-    });
+      sockets.passIdleOn((taken) => pass(taken, listener));
+    }
   }
 
   listeners(): MovingListener[] {

@@ -7,7 +7,7 @@ import { descriptorOf, handleOf, takeHandle } from "../../../wire/node-internals
 import { closePassed, holdsByNumber, keepHandle, takeHandleAt } from "../../../wire/passing/passed-sockets.ts";
 import { EMPTY } from "../../../wire/protocol/empty.ts";
 import { atRest } from "../../../wire/transport/at-rest.ts";
-import { closeWhenAnswered } from "../../../wire/transport/close-when-answered.ts";
+import { type ClosingServer, stopListening } from "../../../wire/transport/close-when-answered.ts";
 import { createServerFor } from "../../../wire/transport/raw-socket-server.ts";
 import { type TakenSocket, takeSocket } from "../../../wire/transport/taken-socket.ts";
 import type { AskedSocket, SocketsOfCall } from "./inheritance.ts";
@@ -21,6 +21,8 @@ export class PassableServer implements SocketsOfCall {
   #others: Server[] = [];
   /** Descriptors of the sockets while the server is closed. */
   #kept: number[] = [];
+  /** Set while the server is closed. */
+  #closing: ClosingServer | undefined;
 
   private constructor(server: Server, { asked, address, descriptors }: SocketsOfCall) {
     this.#server = server;
@@ -58,8 +60,8 @@ export class PassableServer implements SocketsOfCall {
     const servers = [this.#server, ...this.#others];
     this.#kept = holdsByNumber() ? this.descriptors.map(duplicate) : servers.flatMap(keepAtRest);
     for (const server of this.#others.splice(0)) server.close();
-    // Clients with a request for each connection after this one go to the other process.
-    closeWhenAnswered(this.#server);
+    // The answers to requests from now on close their connections: the clients come back to the other process.
+    this.#closing = stopListening(this.#server);
   }
 
   /** Accepts with the sockets that were kept. */
@@ -74,8 +76,15 @@ export class PassableServer implements SocketsOfCall {
     this.#server.emit("connection", socket);
   }
 
-  takeIdle(): readonly TakenSocket[] {
-    return idleSocketsOf(this.#server).flatMap((socket) => takeSocket(socket, EMPTY) ?? []);
+  passIdleOn(pass: (taken: TakenSocket) => void): void {
+    const passOn = (): void => {
+      for (const socket of idleSocketsOf(this.#server)) {
+        const taken = takeSocket(socket, EMPTY);
+        if (taken !== undefined) pass(taken);
+      }
+    };
+    passOn();
+    this.#closing?.closeIdle(passOn);
   }
 
   /** Closes all sockets, but not the server itself. */

@@ -133,9 +133,7 @@ export class ReusePortListener implements PassableSockets {
   }
 
   /** The shards have the sockets. */
-  takeIdle(): readonly [] {
-    return [];
-  }
+  passIdleOn(): void {}
 
   async goOn(): Promise<void> {
     for (let shard = 0; shard < this.#owner.shards; shard++) await this.#giveKept(shard);

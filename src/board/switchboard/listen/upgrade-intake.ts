@@ -189,9 +189,9 @@ export class UpgradeIntake {
   release(phase: Exclude<UpgradePhase, "held">): void {
     this.#held.release(phase);
     if (phase === "open") return;
-    for (const { handle, bytes, listener } of this.sockets.takeIdle()) {
+    this.sockets.passIdleOn(({ handle, bytes }, listener) => {
       this.#pass({ descriptor: bringToRest(handle), listener, bytes });
-    }
+    });
   }
 
   /** Passes an upgrade on to the process that has taken over. Returns false, and changes nothing, if that can't be. */
