@@ -1,8 +1,10 @@
 import { describe, expect, it, vi } from "vitest";
 import type { ShardStats, SlowConsumer, SlowConsumerPolicy, Switchboard } from "../../src/index.ts";
+import { whyNoUring } from "../../src/wire/native/ring.ts";
+import { startBoard } from "../support/board.ts";
 import { type Entrance, entrances } from "../support/entrances.ts";
 import { parseServerFrame, type ServerFrame, text } from "../support/frames.ts";
-import type { RawClient } from "../support/raw-client.ts";
+import { RawClient } from "../support/raw-client.ts";
 
 const MAX_BUFFERED_BYTES = 512 * 1024;
 const COUNT = 400;
@@ -183,4 +185,30 @@ describe("drained() for a peer that doesn't read", () => {
     stalled.reset();
     expect(JSON.parse(await watcher.text()).closed).toBe(1);
   });
+});
+
+const KINDS = (["node", "uring"] as const)
+  .filter((kind) => kind !== "uring" || whyNoUring() === undefined)
+  .map((sockets) => ({ sockets }));
+
+it.each(KINDS)("with conflate and a small limit nobody is closed for messages of one topic: $sockets", async (kind) => {
+  const options = { actor: "flooding", maxBufferedBytes: 128 * 1024, shards: 1, ...kind };
+  const { board, port } = await startBoard(options);
+  const readers = await Promise.all(Array.from({ length: 20 }, () => RawClient.open({ port })));
+  for (const reader of readers) {
+    reader.write(command({ do: "policy", policy: "conflate" }));
+    expect(await reader.text()).toBe("conflate");
+    reader.write(command({ do: "subscribe", topics: ["news"] }));
+    expect(await reader.text()).toBe("subscribed");
+    reader.socket.pause();
+  }
+  for (let burst = 1; burst <= 10; burst++) {
+    for (let message = 0; message < 40; message++) board.publish("news", "x".repeat(20_000));
+    // A subscriber that is closed gets no more messages.
+    await vi.waitFor(() => {
+      const { messagesSent = 0, slowConsumersClosed = 0 } = board.stats().shards[0] ?? {};
+      expect(slowConsumersClosed > 0 || messagesSent >= burst * 40 * readers.length).toBe(true);
+    }, 20_000);
+  }
+  expect(board.stats().shards[0]).toMatchObject({ connections: readers.length, slowConsumersClosed: 0 });
 });

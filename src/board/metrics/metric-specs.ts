@@ -43,7 +43,7 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
   movesFailed: total("moves_failed", "Connections that were to go to another shard and stayed."),
   messagesReceived: total("messages_received", "Messages from peers."),
   bytesReceived: total("received_bytes", "Bytes from peers, as on the wire."),
-  messagesSent: total("messages_sent", "Messages to peers."),
+  messagesSent: total("messages_sent", "Messages to peers, also those that a slow-consumer policy drops later."),
   bytesSent: total("sent_bytes", "Bytes of messages to peers, as on the wire."),
   publishes: total("publishes", "Publishes made by actors of the shard."),
   deliveries: total("deliveries", "Publishes handed to subscribers of the shard."),

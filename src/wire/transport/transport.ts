@@ -24,6 +24,11 @@ export interface Transport {
   write(bytes: Buffer, memory?: LentMemory): void;
   /** Bytes queued that the operating system hasn't taken yet. */
   readonly bufferedBytes: number;
+  /**
+   * Offers the bytes of this turn to the operating system now, so that `bufferedBytes` tells what is left. Absent where
+   * `write` does so itself.
+   */
+  offer?(): void;
   /** Address of the other end, if it is known. */
   readonly remoteAddress?: string | undefined;
   pause(): void;

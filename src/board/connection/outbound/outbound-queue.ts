@@ -167,7 +167,9 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
     const isKept = this.#holdsKept;
     this.#holdsKept = false;
     if (!this.isBehind) {
+      const { bytes } = pending;
       this.transport.write(pending.join());
+      if (bytes >= EARLY_FLUSH_BYTES) this.#offer();
       if (this.transport.bufferedBytes > 0) this.fellBehind();
     } else if (this.#ending) {
       this.transport.write(pending.joinCompact());
@@ -198,8 +200,14 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
       const slice = this.backlog.take(SLICE_BYTES);
       this.forgetEmptyBacklog();
       this.transport.write(slice);
+      this.#offer();
     }
     return true;
+  }
+
+  /** Written bytes can't be dropped any more: a policy that may drop frames must know early that the peer is behind. */
+  #offer(): void {
+    if (this.mayDrop) this.transport.offer?.();
   }
 
   #writeBacklog(): void {

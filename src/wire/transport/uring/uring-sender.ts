@@ -59,6 +59,11 @@ export abstract class UringSender implements Unsettled {
     else this.#send(bytes, lent);
   }
 
+  /** Sends the batch now. */
+  offer(): void {
+    if (this.sentBatch === this.loop.ring.batch) this.loop.ring.flush();
+  }
+
   /** Sends as much as the socket takes, and lets the rest wait. A batch that is full leaves at once. */
   #send(bytes: Buffer, lent?: LentBuffer): void {
     const sent = this.#sendSome(bytes, lent);
