@@ -37,7 +37,7 @@ export interface ProgramExit {
 /** What a process has told about connections that it has taken over. */
 export interface Taken {
   readonly connections: number;
-  /** False if the process before ended before it had given everything. */
+  /** False if the process before ended before it had given everything, or couldn't be found. */
   readonly isComplete: boolean;
 }
 

@@ -2,6 +2,7 @@
  * The supervisor of `switchboard run`: keeps one process of a program running, and replaces it by a new one on request.
  */
 import type { ChildProcess } from "node:child_process";
+import { setTimeout as delay } from "node:timers/promises";
 import { Program, type ProgramExit, type ProgramSettings, type Taken } from "./program.ts";
 import { Relay } from "./relay.ts";
 import { type Outcome, Replacement, seconds } from "./replacement.ts";
@@ -16,6 +17,9 @@ export interface SupervisorSettings extends ProgramSettings {
 
 /** Time that a process has to end by itself once another has taken over from it, in ms. Then it gets SIGTERM. */
 const LINGER_MS = 10_000;
+
+/** Time in ms in which the end of a process is known that is known to another one. */
+const END_TIMEOUT_MS = 2_000;
 
 /** Time before the first restart, in ms. Doubles with each. */
 const MIN_RESTART_DELAY_MS = 100;
@@ -178,8 +182,8 @@ export class Supervisor {
     if (this.#isStopping) return;
     if (outcome.kind === "taken") {
       this.#current = next;
-      this.#report(`pid ${next.pid} took over from pid ${old.pid} in ${seconds(performance.now() - next.startedAt)}`);
-      this.#retire(old, next);
+      await this.#taken(old, next);
+      if (this.#isStopping) return;
     } else if (old.ended) {
       const oldExit = await old.exit;
       // Without a word of the old process, the new one had what that had begun to give.
@@ -192,6 +196,25 @@ export class Supervisor {
     // The new process may have ended since it listened.
     if (this.#current.ended) this.#failed(this.#current, await this.#current.exit);
     else this.#serve();
+  }
+
+  /** The new process is the current one. Says what it has of the old one, which is to end. */
+  async #taken(old: Program, next: Program): Promise<void> {
+    const ms = performance.now() - next.startedAt;
+    const taken = await next.taken();
+    // The end of a process may be known to the other one first.
+    if (taken?.isComplete === false) await Promise.race([old.exit, delay(END_TIMEOUT_MS, undefined, { ref: false })]);
+    if (this.#isStopping) return;
+    const oldExit = old.ended ? await old.exit : undefined;
+    if (taken?.isComplete === false && oldExit === undefined) {
+      this.#report(`pid ${next.pid} found no board of pid ${old.pid}, and goes on without its connections`);
+    } else if (oldExit !== undefined && (taken === undefined ? oldExit.code !== 0 : !taken.isComplete)) {
+      this.#report(whatIsLost(old, next, oldExit, taken));
+      return;
+    } else {
+      this.#report(`pid ${next.pid} took over from pid ${old.pid} in ${seconds(ms)}`);
+    }
+    this.#retire(old, next, taken);
   }
 
   get #isStopping(): boolean {
@@ -207,19 +230,18 @@ export class Supervisor {
   }
 
   /** Gives a process that was taken over some time to end by itself. */
-  #retire(old: Program, next: Program): void {
+  #retire(old: Program, next: Program, taken: Taken | undefined): void {
     let isReminded = false;
     const remind = setTimeout(() => {
       isReminded = true;
       old.signal("SIGTERM");
     }, LINGER_MS);
     const kill = setTimeout(() => old.kill(), LINGER_MS + this.#settings.stopTimeoutMs);
-    void old.exit.then(async ({ code, text }) => {
+    void old.exit.then((exit) => {
       clearTimeout(remind);
       clearTimeout(kill);
-      if (code === 0 || isReminded || this.#isStopping) return;
-      const taken = await next.taken();
-      this.#report(`pid ${old.pid} ${text}${whatIsLost(next, taken)}`);
+      if (exit.code === 0 || isReminded || this.#isStopping) return;
+      this.#report(whatIsLost(old, next, exit, taken));
     });
   }
 
@@ -259,11 +281,14 @@ export class Supervisor {
   }
 }
 
-/** Says what became of the connections of a process that failed when another was to take over, or had done so. */
-function whatIsLost({ pid }: Program, taken: Taken | undefined): string {
-  if (taken === undefined) return `: connections that pid ${pid} didn't have by then are lost`;
-  if (taken.isComplete) return `, after pid ${pid} had taken over everything that can move`;
-  return ` while pid ${pid} took over: it has ${taken.connections} connections, and others are lost`;
+/** Says what became of the connections of a process that ended when another was to take over, or had done so. */
+function whatIsLost({ pid }: Program, next: Program, { text }: ProgramExit, taken: Taken | undefined): string {
+  if (taken === undefined) return `pid ${pid} ${text}: connections that pid ${next.pid} didn't have by then are lost`;
+  if (taken.isComplete) return `pid ${pid} ${text}, after pid ${next.pid} had taken over everything that can move`;
+  const { connections: count } = taken;
+  if (count === 0) return `pid ${pid} ${text}, with its connections: pid ${next.pid} goes on without them`;
+  const some = count === 1 ? "1 connection" : `${count} connections`;
+  return `pid ${pid} ${text} before it said that pid ${next.pid} has all connections: ${some} ${count === 1 ? "goes" : "go"} on there, and others, if there were any, are lost`;
 }
 
 function irreplaceable({ pid }: Program): string {

@@ -42,7 +42,7 @@ export type SupervisorMessage =
   | { readonly switchboard: "gives"; readonly pid: number }
   /**
    * To the supervisor: this process has taken over so many connections. `isComplete`: false if the other process ended
-   * before it had given everything.
+   * before it had given everything, or if there was none.
    */
   | { readonly switchboard: "has"; readonly connections: number; readonly isComplete: boolean }
   /** To the supervisor: another process didn't take over. `lost`: number of connections that ended with that process. */

@@ -144,18 +144,45 @@ it("goes by the end of the new process when the old one has ended after it began
   ]);
 });
 
+it("says that an old process that fails had given everything, as the new one tells", async () => {
+  const { old, next, says } = await replace();
+  await old.says({ switchboard: "gives", pid: next.pid });
+  await next.says(AWAITS);
+  await next.says({ switchboard: "has", connections: 5, isComplete: true });
+  await says(`pid ${next.pid} took over`);
+  old.exits(3);
+  await says(`pid ${old.pid} ended with code 3, after pid ${next.pid} had taken over everything that can move`);
+});
+
 it.each([
-  [true, (next: number) => `, after pid ${next} had taken over everything that can move`],
-  [false, (next: number) => ` while pid ${next} took over: it has 5 connections, and others are lost`],
+  [0, (next: number) => `, with its connections: pid ${next} goes on without them`],
+  [1, wasCut("1 connection goes on there")],
+  [5, wasCut("5 connections go on there")],
 ])(
-  "says what is lost by the end of the old process, as the new one tells (all have come: %s)",
-  async (isComplete, what) => {
-    const { old, next, says } = await replace();
-    await old.says({ switchboard: "gives", pid: next.pid });
-    await next.says(AWAITS);
-    await next.says({ switchboard: "has", connections: 5, isComplete });
-    await says(`pid ${next.pid} took over`);
+  "says in one line what goes on when the old process ended before it had given everything (%i)",
+  async (connections, what) => {
+    const { old, next, lines, says } = await replace();
     old.exits(3);
-    await says(`pid ${old.pid} ended with code 3${what(next.pid)}`);
+    await vi.waitFor(() => expect(stateOf(old.pid)).not.toMatch(/[RSD]/));
+    await next.says({ switchboard: "has", connections, isComplete: false });
+    await next.says(AWAITS);
+    const line = `pid ${old.pid} ended with code 3${what(next.pid)}`;
+    await says(line);
+    expect(lines.slice(1)).toEqual([line]);
   },
 );
+
+/** Says that some connections go on. Nobody knows whether there were more. */
+function wasCut(what: string) {
+  return (next: number): string =>
+    ` before it said that pid ${next} has all connections: ${what}, and others, if there were any, are lost`;
+}
+
+it("doesn't say that the new process took over when it found no board of the old one, which still runs", async () => {
+  const { old, next, lines, says } = await replace();
+  await next.says({ switchboard: "has", connections: 0, isComplete: false });
+  await next.says(AWAITS);
+  const line = `pid ${next.pid} found no board of pid ${old.pid}, and goes on without its connections`;
+  await says(line);
+  expect(lines.slice(1)).toEqual([line]);
+});

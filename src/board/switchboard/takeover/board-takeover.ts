@@ -107,6 +107,8 @@ export class BoardTakeover {
     const format = await this.#owner.hub.topics.stateFormat();
     const channel = await this.#connect();
     if (channel === undefined) {
+      // The process before may have ended since the supervisor started this one.
+      if (isSupervised(this.#path)) tellHas(0, false);
       await this.#awaitSuccessor();
       return;
     }
