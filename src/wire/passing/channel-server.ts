@@ -1,7 +1,7 @@
 /** Listens for channels on a Unix socket. The process that may be taken over has one server. */
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { renameSync, rmSync, statSync } from "node:fs";
+import { lstatSync, renameSync, rmSync, statSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { type PeerProcess, peerOf } from "../native/pass-descriptors.ts";
 import { descriptorOf } from "../node-internals/net.ts";
@@ -36,19 +36,25 @@ export class ChannelServer {
 
   /**
    * Listens at a path. A socket that is there already, of this or another process, is replaced in one step. Processes
-   * of other users get nothing. Rejects as `net.Server` does.
+   * of other users get nothing. Rejects as `net.Server` does, and if the path is that of a folder.
    */
   static async listen(path: string, accepted: (channel: DescriptorChannel) => void): Promise<ChannelServer> {
     const server = new ChannelServer(path, accepted);
     // Node removes the file at the end, but by the name that it was bound with: never that of a successor.
     const own = `${path}.${process.pid}`;
-    rmSync(own, { force: true });
+    // An earlier process with the same id has left its socket.
+    if (lstatSync(own, { throwIfNoEntry: false })?.isSocket()) rmSync(own, { force: true });
     server.#server.listen(own);
     await once(server.#server, "listening");
     // Channels keep no process alive.
     server.#server.unref();
-    renameSync(own, path);
-    server.#inode = statSync(path, { bigint: true }).ino;
+    try {
+      renameSync(own, path);
+      server.#inode = statSync(path, { bigint: true }).ino;
+    } catch (error) {
+      server.#server.close();
+      throw error;
+    }
     return server;
   }
 

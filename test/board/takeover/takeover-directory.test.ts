@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
@@ -32,4 +32,14 @@ it.skipIf(process.geteuid?.() !== 0)("refuses a folder of another user", () => {
 it("refuses a folder that doesn't exist, and a path that is too long for a Unix socket", () => {
   expect(() => checkTakeoverPath(join(folder(0o700), "missing", "socket"))).toThrow(refusal(/doesn't exist/));
   expect(() => checkTakeoverPath(`/run/${"x".repeat(90)}`)).toThrow(refusal(/longer than 90 bytes/));
+});
+
+it.each([
+  ["a file", (path: string) => writeFileSync(path, "data")],
+  ["a folder", (path: string) => mkdirSync(path)],
+  ["a symbolic link", (path: string) => symlinkSync("other", path)],
+])("refuses the path of %s, which a socket would replace", (what, make) => {
+  const path = join(folder(0o700), "socket");
+  make(path);
+  expect(() => checkTakeoverPath(path)).toThrow(refusal(new RegExp(`is that of ${what}: .*choose a path`)));
 });

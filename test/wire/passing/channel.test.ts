@@ -1,9 +1,21 @@
 /** Channels between this process and itself, or another. The takeover tests use channels between two programs. */
 import { once } from "node:events";
-import { chmodSync, closeSync, existsSync, fstatSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import { ChannelServer } from "../../../src/wire/passing/channel-server.ts";
@@ -147,6 +159,18 @@ describe.skipIf(whyNoPassing() !== undefined)("a channel server", () => {
     expect(await connectChannel(path)).toBeUndefined();
     await listen(path);
     (await connectChannel(path))?.destroy();
+  });
+
+  it("leaves nothing behind, and removes no file, where it can't listen", async () => {
+    const path = temporaryPath();
+    mkdirSync(path);
+    await expect(listen(path)).rejects.toMatchObject({ code: "EISDIR" });
+    expect(readdirSync(dirname(path))).toEqual([basename(path)]);
+    rmSync(path, { recursive: true });
+    const own = `${path}.${process.pid}`;
+    writeFileSync(own, "data");
+    await expect(listen(path)).rejects.toMatchObject({ code: "EADDRINUSE" });
+    expect(readFileSync(own, "utf8")).toBe("data");
   });
 
   it("replaces another at the same path, whose end doesn't remove the newer one", async () => {

@@ -1,5 +1,5 @@
 /** Takeovers between boards of one process. */
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
@@ -71,6 +71,16 @@ describe.skipIf(whyNoPassing() !== undefined)("a start with the option takeover"
       code: "ERR_TAKEOVER_DIRECTORY",
       message: expect.stringContaining(message),
     });
+  });
+
+  it("leaves a file alone that is at the path", async () => {
+    const path = takeoverPath();
+    writeFileSync(path, "data");
+    await expect(start(path)).rejects.toMatchObject({
+      code: "ERR_TAKEOVER_DIRECTORY",
+      message: expect.stringContaining(`is that of a file: ${path}`),
+    });
+    expect(readFileSync(path, "utf8")).toBe("data");
   });
 
   it("gets a port that the process before has by 0 also by its number", async () => {
