@@ -50,7 +50,8 @@ export function whyIncompatible(
     return `the old process has ${predecessor.shards} shards and the new one ${successor.shards}: addresses name shards, so there can't be fewer`;
   }
   if (needed + RESERVE > successor.room) {
-    return `${needed} files are to be passed, and the new process can open ${successor.room} more: raise its limit (ulimit -n)`;
+    const missing = needed + RESERVE - successor.room;
+    return `${needed} files are to be passed, and ${RESERVE} must be left for others, but the new process can open only ${successor.room} more: raise its limit (ulimit -n) by ${missing} or more`;
   }
   return undefined;
 }

@@ -48,5 +48,8 @@ it.each([
 
 it("refuses a process that can't open as many files as are passed, with 64 to spare", () => {
   expect(reason({}, 936)).toBeUndefined();
-  expect(reason({}, 937)).toMatch(/937 files are to be passed, and the new process can open 1000 more/);
+  expect(reason({}, 937)).toBe(
+    "937 files are to be passed, and 64 must be left for others, but the new process can open only 1000 more: raise its limit (ulimit -n) by 1 or more",
+  );
+  expect(reason({ room: 164 }, 114)).toMatch(/by 14 or more$/);
 });
