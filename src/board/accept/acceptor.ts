@@ -237,8 +237,8 @@ export class Acceptor {
     const { request, socket, head } = handshake;
     const verdict = await this.#verdicts.ask(settings.authorize, request, socket, params);
     if (this.#isOver(handshake)) return;
-    // The takeover has begun meanwhile, and its connections are stopped.
-    if (!this.#held.isOpen && (await this.#isPassedOn(handshake))) return;
+    // A takeover has begun meanwhile, and its connections are stopped. A replaced thread moves connections that open.
+    if (!this.#held.isOpen && this.#held.phase !== "retired" && (await this.#isPassedOn(handshake))) return;
     if (verdict?.status !== undefined) return this.#refuse(handshake, verdict);
     if (verdict !== undefined && this.#owner.isRemote) checkCloneable(verdict.session);
     const destination = this.#closed ? undefined : this.#owner.place(request, params, settings.actor);
@@ -266,16 +266,17 @@ export class Acceptor {
     else this.outcomes.handedOff(result, request);
   }
 
-  /** Waits for the outcome of a takeover. Returns true if the upgrade is nobody's here any more. */
+  /** Waits for the outcome of a takeover, and passes the upgrade on if another gets it. Returns true if the upgrade is nobody's here any more. */
   async #isPassedOn(handshake: OpeningHandshake): Promise<boolean> {
     const { socket, request } = handshake;
     this.#waiting++;
     await this.#held.settled();
     this.#waiting--;
-    if (this.#held.phase === "passing" && socket.writableLength > 0) await flushed(socket);
+    if (this.#held.isPassing && socket.writableLength > 0) await flushed(socket);
     if (this.#isOver(handshake)) return true;
-    if (this.#held.phase !== "passing") return false;
+    if (!this.#held.isPassing) return false;
     if (this.#owner.passOn?.(handshake) === true) this.outcomes.passedOn(request);
+    else if (this.#held.phase === "retired") return false;
     else this.#refuse(handshake, LEFT_BEHIND);
     return true;
   }

@@ -35,10 +35,12 @@ export class ClosedSocketReporter {
     const clientKey = this.#clientKeys.size === 0 ? undefined : this.#clientKeys.get(who);
     if (clientKey === undefined) return;
     this.#clientKeys.delete(who);
-    if (this.#gone.push(clientKey) === 1) setImmediate(() => this.#flush());
+    if (this.#gone.push(clientKey) === 1) setImmediate(() => this.flush());
   }
 
-  #flush(): void {
+  /** Tells at once what the end of the tick would tell. */
+  flush(): void {
+    if (this.#gone.length === 0) return;
     const gone = this.#gone;
     this.#gone = [];
     this.#tell(gone);

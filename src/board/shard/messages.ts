@@ -87,7 +87,7 @@ export type ShardOrder =
   | { readonly kind: "query"; readonly serial: number; readonly query: ShardQuery }
   /**
    * Another thread takes the place of this one: give it the listening servers, and the connections that open from now
-   * on. `to` is its life.
+   * on. `to` is its life. Pass sockets without an answer on (`LateUpgradeReport`).
    */
   | { readonly kind: "retire"; readonly to: number }
   /** Acknowledgement: the main thread has handled this number of further reports of actors. */
@@ -118,7 +118,7 @@ export interface ModuleReport {
 }
 
 /**
- * A socket that came too late for this process, for the process that has taken over. A handle comes with the message;
+ * A socket that came too late for this process or this thread, for the one that has taken over. A handle comes with the message;
  * the main thread claims a descriptor from the shard's estate (`claimDescriptor`).
  */
 export interface LateUpgradeReport extends LateSocket {

@@ -199,6 +199,8 @@ export class Shard {
     const handles = "handle" in socket ? [socket.handle] : [];
     // A part of a larger buffer would travel with all of that.
     const bytes = new Uint8Array(late.bytes);
+    // The client isn't counted twice when its socket comes to the next thread.
+    this.#closedSockets.flush();
     this.report({ kind: "lateUpgrade", ...late, bytes }, handles.map(transferable));
     // Without a descriptor for the move Node posts nothing, throws nothing, and leaves the handle open.
     for (const handle of handles.filter(({ fd = -1 }) => fd >= 0)) {
@@ -277,6 +279,7 @@ export class Shard {
       case "retire":
         this.#mail.retire(order.to);
         this.#mover.retire(order.to, this.#intake.takeServers());
+        this.#intake.retire();
         return;
       case "reportsHandled":
         this.#reports.handled(order.count);

@@ -17,7 +17,7 @@ import { Acceptor } from "../accept/acceptor.ts";
 import type { Destination } from "../accept/acceptor-owner.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
 import type { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
-import { HeldUpgrades, type UpgradePhase } from "../accept/held-upgrades.ts";
+import { HeldUpgrades } from "../accept/held-upgrades.ts";
 import { takeUnanswered } from "../accept/late-upgrade.ts";
 import type { OpeningHandshake } from "../accept/opening-handshake.ts";
 import { type GivenServer, SocketAcceptor } from "../accept/sockets/socket-acceptor.ts";
@@ -38,7 +38,7 @@ export interface SocketIntakeOwner {
   moduleOf(actor: ActorName): ActorModule | undefined;
   /** Makes a connection of a transport whose handshake is checked. */
   adopt(transport: Transport, envelope: HandoffEnvelope): void;
-  /** Passes a socket without an answer on to the process that has taken over. */
+  /** Passes a socket without an answer on to the process or the thread that has taken over. */
   passOn(late: LateSocket): void;
 }
 
@@ -100,6 +100,7 @@ export class SocketIntake {
     const listenerId = this.#sockets?.http.listenerOf(handshake.socket);
     const taken = listenerId === undefined ? undefined : takeUnanswered(handshake);
     if (listenerId === undefined || taken === undefined) return false;
+    this.#sockets?.http.passedOn(handshake.socket);
     this.#owner.passOn({ listenerId, socket: { handle: taken.handle }, bytes: taken.bytes });
     return true;
   }
@@ -196,8 +197,13 @@ export class SocketIntake {
   }
 
   /** The takeover is over: upgrades are accepted here, or passed on from now on. */
-  releaseUpgrades(phase: Exclude<UpgradePhase, "held">): void {
+  releaseUpgrades(phase: "open" | "passing"): void {
     this.#held.release(phase);
+  }
+
+  /** Another thread takes the place of this one: requests, and sockets without one, are passed on from now on. */
+  retire(): void {
+    this.#held.release("retired");
   }
 
   /**

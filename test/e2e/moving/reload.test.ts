@@ -7,6 +7,9 @@ import { WebSocket } from "ws";
 import type { Address, Switchboard } from "../../../src/index.ts";
 import { startBoard, type TestBoardOptions } from "../../support/board.ts";
 import { CountedClient } from "../../support/counted-client.ts";
+import { clientFrame } from "../../support/frames.ts";
+import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
+import { missingUring } from "../../wire/native/availability.ts";
 
 const index = new URL("../../../src/index.ts", import.meta.url).href;
 
@@ -207,6 +210,93 @@ it("moves a port on which the shards accept with its queue: no connection is ref
   expect(errors).toEqual([]);
   expect(opened).toBeGreaterThan(0);
   expect(await ask(await open(port), "version")).toMatch(/^3 on/);
+});
+
+const REQUEST = upgradeRequest();
+
+/** Connects, and sends the first bytes of a request. */
+async function begin(port: number, bytes: number): Promise<RawClient> {
+  const client = await RawClient.connect(port);
+  onTestFinished(() => void client.socket.destroy());
+  if (bytes > 0) client.write(REQUEST.slice(0, bytes));
+  return client;
+}
+
+/** Sends the rest of a request, and asks the actor for its version. Resolves with the status and the answer. */
+async function finish(client: RawClient, bytes: number): Promise<string> {
+  client.write(REQUEST.slice(bytes));
+  const { status } = await client.response();
+  client.write(clientFrame(0x1, "version"));
+  return `${status}, ${await client.text()}`;
+}
+
+const HALF = 40;
+
+const WAYS: [way: string, options: TestBoardOptions][] = [
+  ["from the main thread", { attach: { handshake: "shard" } }],
+  ["that the shards accept", { attach: { accept: "shard" } }],
+  ["of clients that are counted", { attach: { handshake: "shard" }, maxConnectionsPerAddress: 6 }],
+];
+if (missingUring === undefined) WAYS.push(["over io_uring", { attach: { accept: "shard" }, sockets: "uring" }]);
+
+it.each(WAYS)("gives sockets %s with no request, or with half of one, to the new threads", async (_way, options) => {
+  const { board, port, write } = await startReloadable(counting(1), options);
+  const lengths = [0, 0, 0, HALF, HALF, HALF];
+  const clients = await Promise.all(lengths.map((bytes) => begin(port, bytes)));
+  await expect.poll(() => board.stats().shards.reduce((sum, { handshakes }) => sum + handshakes, 0)).toBe(6);
+  await write(counting(2));
+  expect(await board.reload()).toMatchObject({ closed: 0 });
+  const answers = clients.map((client, index) => finish(client, lengths[index] ?? 0));
+  for (const answer of await Promise.all(answers)) expect(answer).toMatch(/^101, 2 on/);
+  expect(board.stats().connections).toBe(6);
+});
+
+it("lets the new `authorize` answer a request that ends after the new thread has taken over", async () => {
+  const authorizing = (version: number): string =>
+    `${counting(version)} export const authorize = () => (${version} === 2 ? { session: 1 } : { status: 403 });`;
+  const { board, port, write } = await startReloadable(authorizing(1), { attach: { handshake: "shard" }, shards: 1 });
+  const client = await begin(port, HALF);
+  await expect.poll(() => board.stats().shards[0]?.handshakes).toBe(1);
+  await write(authorizing(2));
+  const reloaded = board.reload();
+  const probe = (): Promise<string> =>
+    open(port).then(
+      () => "taken",
+      () => "refused",
+    );
+  await expect.poll(probe).toBe("taken");
+  expect(await finish(client, HALF)).toMatch(/^101, 2 on/);
+  expect(await reloaded).toMatchObject({ closed: 0 });
+});
+
+it("moves a connection that opens in the old thread, after an `opened` that takes a while", async () => {
+  const gate = join(await mkdtemp(join(tmpdir(), "switchboard-gate-")), "open");
+  onTestFinished(() => rm(dirname(gate), { recursive: true }));
+  const slow = counting(1).replace("#count = 0;", "$& async opened() { await delay(500); }");
+  const { board, port, write } = await startReloadable(
+    `
+      import { existsSync } from "node:fs";
+      import { setTimeout as delay } from "node:timers/promises";
+      ${slow}
+      export const surveyed = () => 1;
+      export async function authorize() {
+        Actor.report("asked");
+        while (!existsSync(${JSON.stringify(gate)})) await delay(5);
+        return { session: 1 };
+      }
+    `,
+    { attach: { handshake: "shard" }, shards: 1 },
+  );
+  const asked = new Promise((resolve) => board.once("reported", resolve));
+  const opening = open(port);
+  await asked;
+  await write(`${counting(2)} export const surveyed = () => 2;`);
+  const reloaded = board.reload();
+  // Only new threads are asked.
+  await expect.poll(() => board.survey(undefined)).toMatchObject([{ answer: 2 }]);
+  await writeFile(gate, "");
+  expect(await ask(await opening, "version")).toMatch(/^2 on/);
+  expect(await reloaded).toMatchObject({ moved: 1, closed: 0 });
 });
 
 it("does one reload at a time, and none while the board closes", async () => {

@@ -46,15 +46,15 @@ export class FastHandshakes {
     this.owner.counters.add("handshakes");
     this.owner.closedSockets.arrived(handshake, clientKey);
     transport.start(handshake);
-    if (this.owner.held.phase === "passing") this.owner.turns.addBackground(handshake);
+    if (this.owner.held.isPassing) this.owner.turns.addBackground(handshake);
   }
 
-  /** A takeover is over: the requests that have waited are read, or all sockets are passed on. */
+  /** The wait is over: the requests that have waited are read, or all sockets are passed on. */
   released(): void {
     const { held, turns } = this.owner;
     for (let place = this.#open.length - 1; place >= 0; place--) {
       const handshake = this.#open.at(place);
-      if (held.phase === "passing") handshake?.passOn();
+      if (held.isPassing) handshake?.passOn();
       else if (handshake?.isHeld === true) turns.addBackground(handshake);
     }
   }
@@ -142,10 +142,10 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
   /** Called by the `FairScheduler` when a request has waited. */
   takeTurn(): void {
     if (this.#over) return;
-    const { phase } = this.#all.owner.held;
+    const { phase, isPassing } = this.#all.owner.held;
     this.isHeld = phase === "held";
-    if (phase === "held") return;
-    if (phase === "passing") {
+    if (this.isHeld) return;
+    if (isPassing) {
       this.passOn();
       return;
     }
@@ -207,7 +207,7 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
     return true;
   }
 
-  /** Gives the socket to the process that has taken over, with what was read. */
+  /** Gives the socket to the process or the thread that has taken over, with what was read. */
   passOn(): void {
     if (this.#over) return;
     const { transport } = this;
@@ -231,7 +231,7 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
     this.#all.owner.closedSockets.forget(this);
     const socket = this.transport.toStream(chunk);
     const restMs = Math.max(0, this.deadline - performance.now());
-    this.#all.http.enter(socket, this.#port, this.#clientKey, restMs);
+    this.#all.http.enter(socket, this.#port, this.#clientKey, { bytes: Buffer.from(chunk), restMs });
     socket.resume();
   }
 

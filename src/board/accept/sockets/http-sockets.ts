@@ -24,8 +24,17 @@ interface Entry {
   readonly port: ShardPort;
   /** Deadline of the request. */
   readonly timer: NodeJS.Timeout;
-  /** True if the first bytes of the request were read before the socket came here. */
-  readonly hasBegun: boolean;
+  /** Bytes of the request that were read before the socket came here. */
+  readonly begun: Buffer;
+  /** `bytesRead` of the socket when it came here. */
+  readonly bytesRead: number;
+}
+
+/** A request whose first bytes were read before its socket came here. */
+interface BegunRequest {
+  readonly bytes: Buffer;
+  /** Time that is left for the request, in milliseconds. */
+  readonly restMs: number;
 }
 
 export class HttpSockets {
@@ -39,14 +48,16 @@ export class HttpSockets {
   /**
    * Gives a socket to the HTTP server of its port.
    *
-   * @param restMs time that is left for a request whose first bytes were read, in milliseconds. Default: no bytes were
-   * read, and the time of the port begins
+   * @param begun the request, if its first bytes were read; the stream holds them as well. Default: no bytes were read,
+   * and the time of the port begins
    */
-  enter(socket: Socket, port: ShardPort, clientKey: string | undefined, restMs?: number): void {
+  enter(socket: Socket, port: ShardPort, clientKey: string | undefined, begun?: BegunRequest): void {
     const { server, isSecure, settings } = port;
-    const timer = setTimeout(() => this.timeOut(socket), restMs ?? settings.handshakeTimeoutMs);
+    const { bytes, restMs } = begun ?? { bytes: EMPTY, restMs: settings.handshakeTimeoutMs };
+    const timer = setTimeout(() => this.timeOut(socket), restMs);
     const stream = isSecure ? undefined : socket;
-    this.#entries.set(socket, { stream, settled: false, port, timer, hasBegun: restMs !== undefined });
+    const { bytesRead } = socket;
+    this.#entries.set(socket, { stream, settled: false, port, timer, begun: bytes, bytesRead });
     this.#owner.counters.add("handshakes");
     this.#owner.closedSockets.arrived(socket, clientKey);
     // The socket's close follows its error.
@@ -116,11 +127,11 @@ export class HttpSockets {
 
   /** Ends a socket whose deadline has passed: with 408 when a part of a request came, else unanswered. */
   timeOut(socket: Socket): void {
-    const { stream, hasBegun = false } = this.#entryOf(socket) ?? {};
+    const { stream, begun = EMPTY } = this.#entryOf(socket) ?? {};
     const { acceptor, counters } = this.#owner;
     if (!this.settle(socket)) {
       socket.destroy();
-    } else if (stream !== undefined && (hasBegun || socket.bytesRead > 0)) {
+    } else if (stream !== undefined && (begun.length > 0 || socket.bytesRead > 0)) {
       acceptor.refuseTooLate(stream);
     } else {
       counters.upgrades.add("timedOut");
@@ -141,16 +152,27 @@ export class HttpSockets {
     return this.#entryOf(socket)?.port.listenerId;
   }
 
-  /** Gives all sockets of which nothing was read to the process that has taken over. A half request stays. */
+  /**
+   * Gives the sockets of which nothing was read here to the process or the thread that has taken over. A half request
+   * of which a part was read here stays.
+   */
   passUnreadOn(): void {
-    for (const [socket, { stream, hasBegun, port }] of this.#entries) {
-      if (stream !== socket || hasBegun || socket.bytesRead > 0) continue;
+    for (const [socket, { stream, begun, bytesRead, port }] of this.#entries) {
+      // The server hasn't read yet what the stream holds.
+      if (stream !== socket || socket.bytesRead > bytesRead || socket.readableLength > 0) continue;
       if (socket.destroyed || !this.settle(socket)) continue;
-      // The socket's close releases the entry.
-      const taken = takeSocket(socket, EMPTY);
-      if (taken !== undefined)
-        this.#owner.passOn({ listenerId: port.listenerId, socket: { handle: taken.handle }, bytes: taken.bytes });
+      const taken = takeSocket(socket, begun);
+      // The socket's close releases the entry of a socket that can't be taken.
+      if (taken === undefined) continue;
+      this.passedOn(socket);
+      this.#owner.passOn({ listenerId: port.listenerId, socket: { handle: taken.handle }, bytes: taken.bytes });
     }
+  }
+
+  /** Forgets a socket that was taken out of its stream, to be passed on. */
+  passedOn(socket: Duplex): void {
+    const raw = rawOf(socket);
+    if (raw !== undefined && this.#release(raw)) this.#owner.closedSockets.left(raw);
   }
 
   /** Resolves when the requests that have begun are over: requests without TLS, which can be passed on. */

@@ -9,7 +9,7 @@ import type { Authorize } from "../authorize.ts";
 import type { ClosedSocketReporter } from "../closed-socket-reporter.ts";
 import type { HeldUpgrades } from "../held-upgrades.ts";
 
-/** A socket without an answer that leaves for the process that has taken over. */
+/** A socket without an answer that leaves for the process or the thread that has taken over. */
 export interface LateSocket {
   /** Number of the port that accepted the socket. */
   readonly listenerId: number;
@@ -31,7 +31,7 @@ export interface SocketAcceptorOwner {
   authorizeOf(actor: ActorName): Authorize | undefined;
   /** Makes a connection of the transport. When it throws, the caller destroys the transport. */
   adopt(transport: Transport, envelope: HandoffEnvelope): void;
-  /** Passes a socket on to the process that has taken over. The socket belongs to this function. */
+  /** Passes a socket on to the process or the thread that has taken over. The socket belongs to this function. */
   passOn(late: LateSocket): void;
   acceptFailed(error: Error): void;
 }

@@ -40,7 +40,7 @@ export class SocketAcceptor {
     this.#fast = new FastHandshakes(owner, this.http);
     owner.held.onRelease(() => {
       this.#fast.released();
-      if (owner.held.phase === "passing") this.http.passUnreadOn();
+      if (owner.held.isPassing) this.http.passUnreadOn();
     });
   }
 

@@ -45,8 +45,8 @@ export class Mover {
   /** Number of connections that are being suspended, and moves that wait for their turn, the oldest first. */
   #suspending = 0;
   readonly #waiting: (() => void)[] = [];
-  /** Connections that are being suspended, or wait for it. */
-  readonly #leaving = new Set<Connection>();
+  /** Connections that are being suspended, or wait for it, with the outcomes of their moves. */
+  readonly #leaving = new Map<Connection, Promise<"moved" | StayReason>>();
 
   constructor(owner: MoverOwner) {
     this.#owner = owner;
@@ -149,8 +149,26 @@ export class Mover {
     }
     const version = this.#owner.moduleOf(connection.actor)?.moves;
     if (version === undefined) return "actor";
-    if (this.#leaving.has(connection) || connection.isSuspended) return "busy";
-    this.#leaving.add(connection);
+    const underWay = this.#leaving.get(connection);
+    // A connection that has just opened in a replaced thread is on its way already.
+    if (underWay !== undefined && life === this.#successor) {
+      const outcome = await underWay;
+      if (outcome === "moved") tally.moved();
+      return outcome;
+    }
+    if (underWay !== undefined || connection.isSuspended) return "busy";
+    const outcome = this.#moveInTurn(connection, life, version, limitMs, tally);
+    this.#leaving.set(connection, outcome);
+    return outcome;
+  }
+
+  async #moveInTurn(
+    connection: Connection,
+    life: number,
+    version: number,
+    limitMs: number,
+    tally: MoveTally,
+  ): Promise<"moved" | StayReason> {
     // Each `board.move` is an order of its own, and thousands may come in one turn.
     while (this.#suspending >= MAX_TOGETHER) await this.#slot();
     this.#suspending++;

@@ -1,5 +1,5 @@
 /** A port of the board that accepts in the main thread and forwards raw sockets to the shards. */
-import type { AddressInfo, Server } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import { createRawSocketServer } from "../../../wire/transport/raw-socket-server.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { ListeningSockets } from "./listening-sockets.ts";
@@ -41,6 +41,11 @@ export class ForwardingListener {
   /** Name of the listening socket for another process; undefined if nobody can take it over. */
   get name(): string | undefined {
     return this.#owner.sockets.nameOf(this.#server);
+  }
+
+  /** Takes a socket that a thread before has accepted. */
+  adopt(socket: Socket): void {
+    this.#server.emit("connection", socket);
   }
 
   /** A shard that was replaced gets sockets from here, as before. */

@@ -197,7 +197,7 @@ export class ListeningSockets {
 }
 
 /** Returns the socket of a number. Throws as `socketAt` does, and closes the number then. */
-function ownedSocketAt(descriptor: number): Socket {
+export function ownedSocketAt(descriptor: number): Socket {
   try {
     return socketAt(descriptor);
   } catch (error) {

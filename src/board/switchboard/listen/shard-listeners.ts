@@ -1,5 +1,5 @@
 /** All ports of a board on which the shards do the handshakes. */
-import type { AddressInfo, Server } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
 import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
 import { holdsByNumber } from "../../../wire/passing/passed-sockets.ts";
@@ -92,6 +92,13 @@ export class ShardListeners {
   /** Returns the name of a port for another process; undefined if nobody can take the port over. */
   nameOf(listenerId: number): string | undefined {
     return this.#listeners[listenerId]?.name;
+  }
+
+  /** Gives a socket without an answer, which a shard has given up, to a shard again. */
+  adopt(socket: Socket, listenerId: number): void {
+    const listener = this.#listeners[listenerId];
+    if (listener === undefined) socket.destroy();
+    else listener.adopt(socket);
   }
 
   close(): void {

@@ -33,7 +33,7 @@ import {
 import type { Settings } from "../options/start-options.ts";
 import type { ShardPool } from "../pool/shard-pool.ts";
 import { DescriptorWatch } from "./descriptor-watch.ts";
-import { ListeningSockets } from "./listening-sockets.ts";
+import { ListeningSockets, ownedSocketAt } from "./listening-sockets.ts";
 import { MainListeners } from "./main-listeners.ts";
 import { ShardListeners } from "./shard-listeners.ts";
 
@@ -209,6 +209,13 @@ export class UpgradeIntake {
     const listener = this.#shardPorts.nameOf(listenerId);
     if (listener === undefined) closePassed(descriptor);
     else this.#pass({ descriptor, listener, bytes });
+  }
+
+  /** Gives a socket of a thread that was replaced to a shard again. The socket belongs to this function. */
+  placeAgain({ listenerId, bytes }: Omit<LateSocket, "socket">, descriptor: number): void {
+    const socket = ownedSocketAt(descriptor);
+    if (bytes.length > 0) socket.unshift(bytes);
+    this.#shardPorts.adopt(socket, listenerId);
   }
 
   /** Counters of upgrades in the main thread. */

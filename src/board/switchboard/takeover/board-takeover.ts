@@ -13,7 +13,6 @@ import { closePassed, holdsByNumber } from "../../../wire/passing/passed-sockets
 import { findPredecessor, isSupervised, tellGives, tellGoesOn, tellHas } from "../../../wire/passing/supervised.ts";
 import { canMoveSockets } from "../../../wire/transport/handoff.ts";
 import type { LateUpgrade } from "../../accept/late-upgrade.ts";
-import type { LateUpgradeReport } from "../../shard/messages.ts";
 import type { HandOverResult } from "../../takeover/predecessor.ts";
 import { takeOver } from "../../takeover/successor.ts";
 import { checkTakeoverPath } from "../../takeover/takeover-directory.ts";
@@ -22,7 +21,7 @@ import type { HandedOver, SuccessorFailure, TakenOver } from "../events.ts";
 import { BoardSink } from "./board-sink.ts";
 import { BoardSource, type TakeoverParts } from "./board-source.ts";
 import { HAND_OVER } from "./limits.ts";
-import { numberOf, type TakeUpgradeQuestion, UpgradesOut } from "./upgrades-out.ts";
+import { type TakeUpgradeQuestion, UpgradesOut } from "./upgrades-out.ts";
 
 export interface BoardTakeoverOwner extends TakeoverParts {
   /** Everything has come from another process. */
@@ -171,10 +170,9 @@ export class BoardTakeover {
     else this.#upgradesOut.pass(late);
   }
 
-  /** Passes a socket of a shard on. */
-  passOnFrom(report: LateUpgradeReport, estate: SharedArrayBuffer | undefined): void {
-    const descriptor = numberOf(report.socket, estate);
-    if (descriptor !== undefined) this.#owner.intake.passOnFrom(report, descriptor);
+  /** True if another process has taken over, and gets the sockets that are passed on. */
+  get hasHandedOver(): boolean {
+    return this.#upgradesOut !== undefined;
   }
 
   /** Resolves when the process that has taken over has all sockets that were passed on. */
