@@ -29,7 +29,7 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement without node:ffi", 
     await supervisor.logs(new RegExp(`pid ${next} .* before it took over: pid \\d+ goes on`));
     expect(await faults()).toEqual([]);
     supervisor.kill("SIGHUP");
-    await supervisor.logs(/the new process didn't start: spawn .*EMFILE before it took over: pid \d+ goes on/);
+    await supervisor.logs(/the program didn't start: spawn .*EMFILE before it took over: pid \d+ goes on/);
     expect(await faults()).toEqual([]);
     limit(supervisor.pid, false);
     supervisor.kill("SIGHUP");
