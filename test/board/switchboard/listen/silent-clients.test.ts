@@ -17,7 +17,6 @@ const ways = [
   { way: "accept shard, tls", attach: { accept: "shard", tls } },
 ] as const;
 const ends: Readonly<Record<string, (board: Switchboard) => unknown>> = {
-  recycle: (board) => board.recycle(0),
   close: (board) => board.close({ timeoutMs: 0 }),
   death: (board) => board.survey("end").catch(() => {}),
 };
