@@ -112,11 +112,17 @@ it("a restart without data keeps everybody present, and reports nobody as joined
   await server.start();
   for (const { owner } of [here, there]) await owner.becomes("up");
   await vi.waitFor(async () => expect(await here.engine.memberStats("t")).toEqual({ connections: 3, users: 2 }));
+  const { doubts } = here.owner;
   await there.engine.leave("t", "ann-1", rule);
   await here.engine.leave("t", "ann-0", rule);
   const changes = (): string[] =>
     here.owner.changes.map(({ kind, member, ofUser }) => `${kind} ${member.address} ${ofUser}`);
-  await vi.waitFor(() => expect(changes().slice(4)).toEqual(["left ann-1 false", "left ann-0 true"]));
+  await vi.waitFor(() => {
+    // On a busy machine the link may be down once more. Its owner is then told to doubt what it knows.
+    if (here.owner.doubts > doubts) return;
+    expect(changes().slice(4)).toEqual(["left ann-1 false", "left ann-0 true"]);
+  });
+  expect(await here.engine.memberStats("t")).toEqual({ connections: 1, users: 1 });
 });
 
 it("a node that stops leaves the end of the grace times to the others", async () => {
