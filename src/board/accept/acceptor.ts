@@ -266,7 +266,10 @@ export class Acceptor {
     else this.outcomes.handedOff(result, request);
   }
 
-  /** Waits for the outcome of a takeover, and passes the upgrade on if another gets it. Returns true if the upgrade is nobody's here any more. */
+  /**
+   * Waits for the outcome of a takeover, and passes the upgrade on if another gets it. Returns true if the upgrade is
+   * nobody's here any more.
+   */
   async #isPassedOn(handshake: OpeningHandshake): Promise<boolean> {
     const { socket, request } = handshake;
     this.#waiting++;

@@ -1,7 +1,7 @@
 /**
  * Upgrades that this process has read, and that the process which has taken over answers. The acceptors of the main
- * thread and of the shards take a request apart into its socket and its bytes, which the other process reads as those of
- * a new connection.
+ * thread and of the shards take a request apart into its socket and its bytes, which the other process reads as those
+ * of a new connection.
  */
 import type { IncomingMessage } from "node:http";
 import { type TakenSocket, takeSocket } from "../../wire/transport/taken-socket.ts";

@@ -34,7 +34,7 @@ export interface ProgramExit {
   readonly text: string;
 }
 
-/** What a process has told about connections that it has taken over. */
+/** Connections that a process has taken over, as its board has told. */
 export interface Taken {
   readonly connections: number;
   /** False if the process before ended before it had given everything, or couldn't be found. */

@@ -55,7 +55,7 @@ export class Replacement {
   async outcome(): Promise<Outcome> {
     const { next } = this;
     let readiness = await next.ready;
-    // What the old process has said before may wait in its channel.
+    // Messages that the old process sent before may wait in its channel.
     if (readiness.kind === "silent") await setImmediate();
     if (readiness.kind === "silent" && this.#hasGiven) {
       this.#letGoOn();

@@ -113,7 +113,7 @@ export class Inheritance {
   }
 }
 
-/** What a call would ask for that wants exactly this socket. */
+/** Returns the request of a call that wants exactly this socket. */
 function actual({ asked, address }: SocketsOfCall): AskedSocket {
   return typeof address === "string" ? asked : { ...asked, port: address.port };
 }

@@ -13,7 +13,7 @@ import type { BoardLuggage } from "./luggage.ts";
 
 /**
  * Only an engine whose memory ends with its process gives anything. Everybody is served while almost everything goes.
- * From `close` on, requests wait. They are made in the new process, or here after a failure.
+ * Requests wait from `close` on. They are made in the new process, or here after a failure.
  */
 export class StateSource {
   readonly #topics: BoardTopics;
