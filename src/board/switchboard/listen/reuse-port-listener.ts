@@ -41,6 +41,8 @@ export class ReusePortListener implements PassableSockets {
   /** Timers of the next attempts, by shard. */
   readonly #retries = new Map<number, NodeJS.Timeout>();
   #closed = false;
+  /** True while another process takes over: a shard that is replaced meanwhile gets its port with all others. */
+  #isPaused = false;
   /** Descriptors of the sockets by shard, if another process may take them over. Several shards may share one. */
   #kept: (readonly number[])[] = [];
 
@@ -126,7 +128,9 @@ export class ReusePortListener implements PassableSockets {
   }
 
   /** The shards close their servers themselves. */
-  pause(): void {}
+  pause(): void {
+    this.#isPaused = true;
+  }
 
   adopt(socket: Socket): void {
     this.#owner.forward(socket, this.settings.tls !== undefined);
@@ -136,7 +140,8 @@ export class ReusePortListener implements PassableSockets {
   passIdleOn(): void {}
 
   async goOn(): Promise<void> {
-    for (let shard = 0; shard < this.#owner.shards; shard++) await this.#giveKept(shard);
+    this.#isPaused = false;
+    for (let shard = 0; shard < this.#owner.shards; shard++) await this.reopen(shard);
   }
 
   /** Gives a shard its sockets. */
@@ -162,11 +167,11 @@ export class ReusePortListener implements PassableSockets {
     for (const { shard, error } of failures) this.#retryLater(shard, error as Error);
   }
 
-  /** Lets a replaced shard accept again. A failure, such as a lack of descriptors, is retried until it succeeds. */
+  /** Lets a shard accept again. A failure, such as a lack of descriptors, is retried until it succeeds. */
   async reopen(shard: number): Promise<void> {
     const { closing } = this.#owner;
     clearTimeout(this.#retries.get(shard));
-    if (this.#address === undefined || this.#closed || closing.aborted) return;
+    if (this.#address === undefined || this.#isPaused || this.#closed || closing.aborted) return;
     try {
       // A socket without a thread would take connections that nobody serves.
       if (this.#kept.length > 0) await this.#giveKept(shard);

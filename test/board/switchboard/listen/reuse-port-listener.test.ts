@@ -292,3 +292,38 @@ it("gives another shard its port again after one isn't started again", async () 
   await port.reopen(0);
   expect(servers.get(0)?.address()).toEqual(address);
 });
+
+it.skipIf(!holdsByNumber())(
+  "gives a shard that is replaced during a takeover its port when the pause ends",
+  async () => {
+    const given: { readonly shard: number; readonly server: Server }[] = [];
+    const failures: Error[] = [];
+    const { signal } = new AbortController();
+    let fails = false;
+    const port = new ReusePortListener(0, settings, {
+      shards: 2,
+      closing: signal,
+      sockets: new ListeningSockets(true),
+      forward: () => {},
+      giveServer: (shard, server) => {
+        given.push({ shard, server });
+        if (fails && shard === 0) throw new Error("no descriptor left");
+      },
+      acceptFailed: (error) => failures.push(error),
+    });
+    onTestFinished(() => {
+      port.close();
+      for (const { server } of given) server.close();
+    });
+    await port.listen(0, "127.0.0.1", signal);
+    for (const { server } of given.splice(0)) server.close();
+    port.pause();
+    await port.reopen(1);
+    expect(given).toEqual([]);
+    // A shard that gets no socket is tried again later, and keeps no other shard waiting.
+    fails = true;
+    await port.goOn();
+    expect(given.map(({ shard }) => shard)).toEqual([0, 1]);
+    expect(failures.map(({ message }) => message)).toEqual(["no descriptor left"]);
+  },
+);
