@@ -90,8 +90,9 @@ export class Redirects {
   }
 
   #send(topic: TopicCalls, call: Call): void {
-    const asked = call.error && /^ASK \d+ (\S+)/.exec(reasonOf(call.error))?.[1];
-    const other = asked === undefined ? undefined : this.#options.named(asked);
+    // The map of slots may come from a server that hasn't heard of the move yet: the old owner of the slot knows better.
+    const [, word, name] = /^(ASK|MOVED) \d+ (\S+)/.exec(call.error === undefined ? "" : reasonOf(call.error)) ?? [];
+    const other = name === undefined ? undefined : this.#options.named(name);
     const link = other ?? this.#options.of(topic.key);
     if (link === undefined) {
       this.#failed(topic, call, refused("no server of the cluster has the topic's hash slot now"));
@@ -99,7 +100,7 @@ export class Redirects {
     }
     topic.inFlight++;
     const { script, keys, args, options, answer } = call;
-    link.calls.run(script, keys, args, { ...options, isAsking: other !== undefined }).then(
+    link.calls.run(script, keys, args, { ...options, isAsking: other !== undefined && word === "ASK" }).then(
       (reply) => {
         topic.inFlight--;
         topic.newest = Math.max(topic.newest, call.number);
