@@ -126,7 +126,8 @@ describe("the package", () => {
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   function startServer(node = process.execPath): RunningProgram {
-    const server = new RunningProgram(node, ["server.js"], { cwd: user, env: { ...process.env, PORT: "0" } });
+    const options = { cwd: user, env: { ...process.env, NODE_OPTIONS: "", PORT: "0" } };
+    const server = new RunningProgram(node, ["server.js"], options);
     onTestFinished(() => server.destroy());
     return server;
   }

@@ -30,10 +30,14 @@ export function succeeds(command: string, ...args: string[]): boolean {
 
 /** The first Node on the PATH that isn't this project's and is older than Switchboard needs. */
 export function findOldNode(): string | undefined {
+  // NODE_OPTIONS may load what an old Node can't: see `npm run test:uring`.
+  const env = { ...process.env, NODE_OPTIONS: "" };
   return (process.env["PATH"] ?? "")
     .split(delimiter)
     .filter((folder) => !folder.includes("node_modules"))
     .map((folder) => join(folder, "node"))
     .filter(isExecutable)
-    .find((node) => Number.parseFloat(spawnSync(node, ["-p", "process.versions.node"]).stdout.toString()) < 22);
+    .find(
+      (node) => Number.parseFloat(spawnSync(node, ["-p", "process.versions.node"], { env }).stdout.toString()) < 22,
+    );
 }
