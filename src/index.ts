@@ -38,6 +38,7 @@ export type { AttachOptions, ListenOptions, ServerListenOptions } from "./board/
 export type { AutoRecycleOptions, RecycleOptions } from "./board/switchboard/options/recycle-options.ts";
 export type { ReloadOptions } from "./board/switchboard/options/reload-options.ts";
 export type { ShardResourceLimits, SocketsOption, StartOptions } from "./board/switchboard/options/start-options.ts";
+export type { TakeoverOptions } from "./board/switchboard/options/takeover-options.ts";
 export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./board/switchboard/pool/placement.ts";
 export type { ShardLoss, ShardLossReason } from "./board/switchboard/pool/shard-loss.ts";
 export type { ShardState } from "./board/switchboard/pool/shard-slot.ts";

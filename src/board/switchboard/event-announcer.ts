@@ -25,6 +25,7 @@ const FAILURES: ReadonlySet<keyof SwitchboardEvents> = new Set([
   "takeoverUnavailable",
   "subscriptionNotResumed",
   "historyLeft",
+  "programStateLeft",
 ] as const);
 
 /** Emits events on a board. Without a listener, the first failure of each kind becomes a process warning. */

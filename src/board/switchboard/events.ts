@@ -109,6 +109,11 @@ export interface SwitchboardEvents {
    */
   handingOver: [];
   /**
+   * Another process takes over without what `give` of the option `takeover` was to return: the function threw, took too
+   * long, or returned what can't travel. `handedOver` or `successorFailed` follows.
+   */
+  programStateLeft: [Error];
+  /**
    * Another process takes over, and publications of some topics stay behind, because they are more than the engine's
    * `maxTakeoverBytes`. Subscribers that miss some are told so. `handedOver` follows.
    */

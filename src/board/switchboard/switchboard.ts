@@ -45,6 +45,7 @@ import { withoutUndefined } from "./options/option-validation.ts";
 import type { RecycleOptions } from "./options/recycle-options.ts";
 import type { ReloadOptions } from "./options/reload-options.ts";
 import { checkStartOptions, type Settings, type StartOptions } from "./options/start-options.ts";
+import type { TakeoverSettings } from "./options/takeover-options.ts";
 import { ShardPool } from "./pool/shard-pool.ts";
 import { handleSignals } from "./signals.ts";
 import { chooseSockets, type SocketsChoice } from "./sockets-choice.ts";
@@ -86,7 +87,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     checkNode(process.versions.node);
     const settings = checkStartOptions(options);
     const sockets = chooseSockets(settings.sockets);
-    if (settings.takeover !== undefined) checkTakeover(settings.takeover);
+    if (settings.takeover !== undefined) checkTakeover(settings.takeover.path);
     const board = new Switchboard(settings, sockets);
     await board.#start(settings);
     return board;
@@ -157,8 +158,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /** Takes over from another process, or waits for one. */
-  async #takeOver(path: string): Promise<void> {
-    this.#takeover = new BoardTakeover(path, {
+  async #takeOver(settings: TakeoverSettings): Promise<void> {
+    this.#takeover = new BoardTakeover(settings, {
       pool: this.#pool,
       intake: this.#intake,
       hub: this.#hub,
@@ -171,6 +172,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       passOnFailed: (error) => this.#events.handshakeFailed(error),
       cannotWait: (error) => this.#events.announce("takeoverUnavailable", error),
       handingOver: () => this.emit("handingOver"),
+      programStateLeft: (error) => this.#events.announce("programStateLeft", error),
       historyLeft: (left) => this.#events.historyLeft(left),
       handedOver: (result) => {
         this.emit("handedOver", result);

@@ -7,7 +7,12 @@ import { TAKEOVER_PROTOCOL, type TakeoverFacts } from "./messages.ts";
 const RESERVE = 64;
 
 /** Facts of this process. */
-export function ownFacts({ moves, shards, state }: Pick<TakeoverFacts, "moves" | "shards" | "state">): TakeoverFacts {
+export function ownFacts({
+  moves,
+  shards,
+  state,
+  takesProgramState,
+}: Pick<TakeoverFacts, "moves" | "shards" | "state" | "takesProgramState">): TakeoverFacts {
   // The second byte of everything that is serialized.
   const format = serialize(null)[1] ?? 0;
   return {
@@ -18,6 +23,7 @@ export function ownFacts({ moves, shards, state }: Pick<TakeoverFacts, "moves" |
     room: descriptorsLeft(),
     shards,
     state,
+    takesProgramState,
   };
 }
 

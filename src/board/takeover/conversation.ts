@@ -5,13 +5,24 @@ import { reportError, reviveOurError, SwitchboardError } from "../../errors.ts";
 import type { Channel } from "../../wire/passing/channel.ts";
 import { closePassed } from "../../wire/passing/passed-sockets.ts";
 import { PendingReplies } from "../../wire/transport/pending-replies.ts";
-import type { Alive, AnswerQuestion, Aside, OtherProcess, PredecessorMessage, SuccessorMessage } from "./messages.ts";
+import type {
+  Alive,
+  AnswerQuestion,
+  Aside,
+  OtherProcess,
+  PredecessorMessage,
+  SuccessorMessage,
+  TakeoverFacts,
+} from "./messages.ts";
 
 export interface Received<Message> {
   readonly message: Message;
   /** Descriptors that came with the message. They belong to the caller of `next`. */
   readonly descriptors: readonly number[];
 }
+
+/** The facts of the other process that sources and sinks ask for. */
+export type OtherFacts = Pick<TakeoverFacts, "state" | "takesProgramState">;
 
 /** Number of parts of the patience that must pass without a sign of life before the other process counts as hanging. */
 const PARTS = 5;
@@ -81,12 +92,13 @@ export class Conversation<
   /**
    * Returns the other process for questions beside the steps.
    *
-   * @param state `state` of its facts
+   * @param facts its facts
    */
-  otherProcess(state: string | undefined): OtherProcess {
+  otherProcess({ state, takesProgramState = false }: OtherFacts): OtherProcess {
     const hasEnded = (): boolean => this.#ended || this.#isClosed;
     return {
       state,
+      takesProgramState,
       get hasEnded() {
         return hasEnded();
       },

@@ -22,6 +22,8 @@ export interface TakeoverFacts {
   readonly shards: number;
   /** Format in which the process gives and takes what its engine keeps; undefined if it doesn't. */
   readonly state?: string | undefined;
+  /** True if the process takes what the main program of the other gives. Older versions of Switchboard don't tell. */
+  readonly takesProgramState?: boolean | undefined;
 }
 
 /** Message from the process that takes over. */
@@ -46,7 +48,10 @@ export type PredecessorMessage =
   | { readonly kind: "refused"; readonly message: string }
   /** Names of the listening sockets; their descriptors come with the message. */
   | { readonly kind: "welcome"; readonly facts: TakeoverFacts; readonly listeners: readonly string[] }
-  /** Luggage beside connections: a value that the source gives and the sink understands. */
+  /**
+   * Luggage beside connections: a value that the source gives and the sink understands. A source gives a new kind only
+   * to a process whose facts ask for it. A sink answers `taken` to a kind that it doesn't know.
+   */
   | { readonly kind: "luggage"; readonly luggage: unknown }
   /**
    * Sockets that go ahead of their connections, which the old process serves. Their descriptors come with the message.
@@ -85,6 +90,8 @@ export type Aside =
 export interface OtherProcess {
   /** `state` of its facts. */
   readonly state: string | undefined;
+  /** `takesProgramState` of its facts. */
+  readonly takesProgramState: boolean;
   /** True once the other process has ended, or the channel to it is closed: no question can reach it any more. */
   readonly hasEnded: boolean;
   /**

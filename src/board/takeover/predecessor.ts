@@ -4,7 +4,7 @@ import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 import { type Channel, ChannelCut } from "../../wire/passing/channel.ts";
 import { closePassed } from "../../wire/passing/passed-sockets.ts";
 import { ownFacts, whyIncompatible } from "./compatibility.ts";
-import { Conversation, isTimeout } from "./conversation.ts";
+import { Conversation, isTimeout, type OtherFacts } from "./conversation.ts";
 import type {
   AheadSocket,
   AnswerQuestion,
@@ -133,7 +133,7 @@ class Predecessor {
   readonly #source: TakeoverSource;
   readonly #settings: HandOverSettings;
   #listeners: readonly MovingListener[] = [];
-  #theirState: string | undefined;
+  #theirFacts: OtherFacts = {};
   /** Connections that are stopped, and that the successor hasn't been told to start. */
   #group: MovingConnection[] = [];
   /** Number of connections that the successor has been told to start. */
@@ -164,7 +164,7 @@ class Predecessor {
     // ends first.
     try {
       await this.#giveListeners();
-      const other = this.#talk.otherProcess(this.#theirState);
+      const other = this.#talk.otherProcess(this.#theirFacts);
       this.#hasBegun = true;
       if (this.#source.luggageAhead !== undefined) await this.#giveLuggage(this.#source.luggageAhead(other));
       if (this.#isSlow) await this.#giveAhead();
@@ -205,7 +205,7 @@ class Predecessor {
     this.#talk.rest();
     const publish = (publishes: readonly PassedPublish[]): void => this.#talk.send({ kind: "published", publishes });
     const leave = (): void => this.#talk.send({ kind: "left" });
-    const other = this.#talk.otherProcess(this.#theirState);
+    const other = this.#talk.otherProcess(this.#theirFacts);
     return { outcome: "handedOver", pid: this.#pid, connections: this.#given, isSilent, publish, leave, other };
   }
 
@@ -217,7 +217,7 @@ class Predecessor {
       return refused("the new process isn't visible to the old one: it runs in another PID namespace");
     try {
       const { facts } = await this.#expect("hello");
-      this.#theirState = facts.state;
+      this.#theirFacts = facts;
       this.#listeners = await this.#source.listeners();
       const needed = this.#source.connections + this.#listeners.length;
       const reason = whyIncompatible(ownFacts(this.#source), facts, needed);

@@ -22,6 +22,7 @@ export interface TakeoverSink {
   readonly moves: TakeoverFacts["moves"];
   readonly shards: number;
   readonly state?: TakeoverFacts["state"];
+  readonly takesProgramState?: TakeoverFacts["takesProgramState"];
   /** Takes the listening sockets, and resolves when the program listens. */
   listen(listeners: readonly MovingListener[], other: OtherProcess): Promise<void>;
   /** Answers a question of the other process. */
@@ -137,7 +138,7 @@ class Successor {
     if (message.kind === "refused") throw new SwitchboardError("ERR_TAKEOVER_REFUSED", message.message);
     if (message.kind !== "welcome") throw unexpected(message.kind);
     const listeners = message.listeners.map((name, index) => ({ name, descriptor: descriptors[index] as number }));
-    return { listeners, other: this.#talk.otherProcess(message.facts.state) };
+    return { listeners, other: this.#talk.otherProcess(message.facts) };
   }
 
   /** Resolves with true when the old process has given everything, with false when it ended before that. */

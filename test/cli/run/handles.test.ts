@@ -19,7 +19,7 @@ const INDEX = new URL("../../../src/index.ts", import.meta.url).href;
 
 // The same Node has `node:ffi` in chains of both.
 describe.skipIf(whyNoPassing() !== undefined)("a replacement without node:ffi", () => {
-  it("moves every connection and the topics in memory, also to a Node with node:ffi and back", async () => {
+  it("moves every connection, the topics in memory and the state of the program, also to a Node with node:ffi and back", async () => {
     const { supervisor, use, faults, publish } = await serve();
     const first = await publish("0");
     await supervisor.logs(/pid \d+ has no node:ffi: this process passes its connections on/);
@@ -28,6 +28,8 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement without node:ffi", 
       use(node);
       supervisor.kill("SIGHUP");
       await supervisor.logs(times(replaced + 1, "took over from pid .*"));
+      // The state of the main program has been in all processes.
+      await supervisor.prints(new RegExp(`"event":"took","ids":\\[\\d+(,\\d+){${replaced}}\\]`));
       expect(await faults()).toEqual([]);
       await supervisor.prints(times(replaced + 1, `"event":"handedOver",.*"connections":${CLIENTS}`));
       expect(await publish("0")).toEqual(first);

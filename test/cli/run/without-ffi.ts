@@ -24,7 +24,7 @@ export const start = {
   pingIntervalMs: 0,
   warmUp: false,
 };
-export const options: ServerOptions = { start, listen: [{}, "http"] };
+export const options: ServerOptions = { start, program: { give: "ids", take: "ids" }, listen: [{}, "http"] };
 
 /** A Node by a name at which it may change: with or without `node:ffi`, or one whose supervisor speaks another version. */
 export function nodes() {

@@ -59,6 +59,11 @@ export class RunningProgram {
     return this.#child.pid as number;
   }
 
+  /** What the program has written to stdout so far. */
+  get output(): string {
+    return this.#stdout;
+  }
+
   /** What the program has written to stderr so far. */
   get errors(): string {
     return this.#stderr;

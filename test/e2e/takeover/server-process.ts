@@ -26,6 +26,8 @@ export interface ServerStories {
   readonly moveFailed: { readonly reason: string };
   readonly moveRefused: { readonly code: string };
   readonly reloadFailed: { readonly code: string; readonly message: string };
+  readonly took: { readonly ids: readonly number[] };
+  readonly programStateLeft: { readonly message: string };
   readonly takeoverFailed: { readonly message: string };
   readonly refused: { readonly code: string; readonly message: string };
   readonly asked: object;
@@ -78,6 +80,11 @@ export class ServerProcess {
     await vi.waitFor(() => {
       expect(readFileSync(`/proc/${this.program.pid}/stat`, "latin1")).toMatch(/\) T /);
     });
+  }
+
+  /** Names of the events that the program has told so far, in order. */
+  get told(): string[] {
+    return Array.from(this.program.output.matchAll(/^\{"event":"(\w+)"/gm), ([, event = ""]) => event);
   }
 
   async end(): Promise<{ readonly code: number | null; readonly signal: string | null; readonly stderr: string }> {

@@ -45,9 +45,14 @@ const checks = {
   },
   rebalance: integer(0, MAX_INT32),
   takeover: {
-    takes: "the path of a Unix socket, true or false",
-    accepts: (value) => typeof value === "boolean" || (typeof value === "string" && value !== ""),
+    takes: "the path of a Unix socket, true or false, or an object with the path and functions",
+    accepts: (value) =>
+      typeof value === "boolean" ||
+      (typeof value === "string" && value !== "") ||
+      (typeof value === "object" && value !== null),
   },
+  give: { takes: "a function", accepts: (value) => typeof value === "function" },
+  take: { takes: "a function", accepts: (value) => typeof value === "function" },
   recycle: { takes: "an object of bounds", accepts: (value) => typeof value === "object" && value !== null },
   maxMemoryMb: integer(1, MAX_INT32),
   forMs: integer(1, MAX_INT32),

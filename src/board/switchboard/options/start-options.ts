@@ -11,6 +11,7 @@ import type { ActorName, ConnectionLimits } from "../../connection/connection-ho
 import { type Placement, placesByRequest } from "../pool/placement.ts";
 import { check, pick, withoutUndefined } from "./option-validation.ts";
 import { type AutoRecycleOptions, checkAutoRecycle, type RecycleSettings } from "./recycle-options.ts";
+import { checkTakeoverOption, type TakeoverOptions, type TakeoverSettings } from "./takeover-options.ts";
 
 /**
  * Limits of one shard's thread, in MiB, as in `node:worker_threads`. A shard that needs more ends. Default: Node's
@@ -123,9 +124,10 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    * its listening sockets and its open connections over; in any case it listens there afterwards. True: the path is in
    * the environment variable `SWITCHBOARD_TAKEOVER`, which `switchboard run` sets; without the variable there is no
    * takeover. The folder must belong to the user, with mode 0700. Linux and Node 26.9 or newer; under `switchboard run`
-   * also Node 24.20 or newer. Default: false.
+   * also Node 24.20 or newer. An object has the path, and functions for what the main program gives to the next
+   * process. Default: false.
    */
-  readonly takeover?: string | boolean;
+  readonly takeover?: string | boolean | TakeoverOptions;
   /**
    * Signal that aborts the start: all threads end, and `start` rejects with `ERR_ABORTED`, whose `cause` is the reason
    * of the signal. After the start the signal has no effect: call `close`.
@@ -218,8 +220,8 @@ export interface Settings {
   /** Rules of topics and the engine that serves them; undefined if the board has no use for one. */
   readonly engine: EngineSettings | undefined;
   readonly nodeName: string;
-  /** Path of the socket for takeovers; undefined: none. */
-  readonly takeover: string | undefined;
+  /** Path of the socket for takeovers, and what goes along; undefined: none. */
+  readonly takeover: TakeoverSettings | undefined;
   readonly signal: AbortSignal | undefined;
   readonly connection: ConnectionLimits;
 }
@@ -267,7 +269,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     startTimeoutMs,
     engine: checkEngine(topics, engine),
     nodeName,
-    takeover: takeover === true ? process.env["SWITCHBOARD_TAKEOVER"] || undefined : takeover || undefined,
+    takeover: checkTakeoverOption(takeover),
     signal,
     resourceLimits: checkResourceLimits(resourceLimits),
     connection: {

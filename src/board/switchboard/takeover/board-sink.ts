@@ -3,14 +3,18 @@ import { SwitchboardError } from "../../../errors.ts";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import type { AnswerQuestion, MovingConnection, MovingListener, OtherProcess } from "../../takeover/messages.ts";
 import type { TakeoverSink } from "../../takeover/successor.ts";
+import type { TakeoverSettings } from "../options/takeover-options.ts";
 import type { TakeoverParts } from "./board-source.ts";
 import { EngineSink } from "./engine-sink.ts";
 import type { BoardLuggage } from "./luggage.ts";
 import { PassedIn } from "./passed-in.ts";
+import { ProgramSink } from "./program-sink.ts";
 import { StateSink } from "./state-sink.ts";
 import { isTakeUpgrade, type TakeUpgradeQuestion } from "./upgrades-out.ts";
 
 export interface BoardSinkOwner extends TakeoverParts {
+  /** Takes what the main program of the other process has given; undefined if this program takes nothing. */
+  readonly takeProgramState: TakeoverSettings["take"];
   /** The other process has agreed. Its listening sockets wait for the program's `listen`. */
   welcomed(): void;
   /** Waits for the next process. */
@@ -24,6 +28,7 @@ export class BoardSink implements TakeoverSink {
   readonly #passedIn = new PassedIn();
   readonly #engine: EngineSink;
   readonly #state: StateSink;
+  readonly #program: ProgramSink;
   #started: Promise<unknown> = Promise.resolve();
 
   /** @param format format in which the board's engine takes state */
@@ -31,6 +36,7 @@ export class BoardSink implements TakeoverSink {
     this.#owner = owner;
     this.#state = new StateSink(owner.hub.topics, format);
     this.#engine = new EngineSink(owner.hub);
+    this.#program = new ProgramSink(owner.takeProgramState);
   }
 
   get moves(): TakeoverSink["moves"] {
@@ -43,6 +49,10 @@ export class BoardSink implements TakeoverSink {
 
   get state(): TakeoverSink["state"] {
     return this.#state.format;
+  }
+
+  get takesProgramState(): boolean {
+    return this.#program.isNeeded;
   }
 
   readonly answer: AnswerQuestion = (question, sockets) =>
@@ -61,9 +71,22 @@ export class BoardSink implements TakeoverSink {
 
   take(luggage: unknown): Promise<void> {
     const piece = luggage as BoardLuggage;
-    if (piece.kind === "state") return this.#state.take(piece.piece);
-    if (piece.kind === "stateComplete") return this.#state.complete();
-    return this.#engine.take(piece);
+    switch (piece.kind) {
+      case "state":
+        return this.#state.take(piece.piece);
+      case "stateComplete":
+        return this.#state.complete();
+      case "program":
+        return this.#program.add(piece.piece);
+      case "programComplete":
+        return this.#program.complete();
+      case "marks":
+      case "topics":
+      case "nodes":
+        return this.#engine.take(piece);
+    }
+    // A newer version gives what this one doesn't know, and can do without.
+    return Promise.resolve();
   }
 
   async adopt(connections: readonly MovingConnection[]): Promise<void> {

@@ -32,6 +32,7 @@ import {
 import type { BoardLuggage } from "./luggage.ts";
 import { PassedIn } from "./passed-in.ts";
 import { PassedOut } from "./passed-out.ts";
+import { ProgramSource, type ProgramSourceOwner } from "./program-source.ts";
 import { standStill } from "./stand-still.ts";
 import { StateSource } from "./state-source.ts";
 
@@ -39,6 +40,7 @@ import { StateSource } from "./state-source.ts";
 export interface SourceParts extends TakeoverParts {
   /** All connections are about to be suspended. The takeover's result follows. */
   suspending(): void;
+  readonly program: ProgramSourceOwner;
 }
 
 /** The parts of a board that a takeover concerns. */
@@ -58,6 +60,7 @@ export class BoardSource implements TakeoverSource {
   readonly #parts: SourceParts;
   readonly #engine: EngineSource;
   readonly #state: StateSource;
+  readonly #program: ProgramSource;
   readonly #passedOut = new PassedOut();
   /** Shards that gave up connections, by descriptor. */
   readonly #origins = new Map<number, ShardHandle>();
@@ -76,6 +79,7 @@ export class BoardSource implements TakeoverSource {
     this.#parts = parts;
     this.#state = new StateSource(parts.hub.topics, format);
     this.#engine = new EngineSource(parts.hub.topics);
+    this.#program = new ProgramSource(parts.program);
   }
 
   get moves(): TakeoverSource["moves"] {
@@ -139,7 +143,7 @@ export class BoardSource implements TakeoverSource {
   }
 
   /** Gives what goes along beside connections, and stops all connections on the way. */
-  async *luggage(): AsyncGenerator<unknown> {
+  async *luggage(other: OtherProcess): AsyncGenerator<unknown> {
     yield* this.#engine.prepare();
     const calmUntilMs = performance.now() + CALM_LIMIT_MS;
     const nodes = await this.#askAll({ kind: "calm", limitMs: CALM_LIMIT_MS });
@@ -148,12 +152,13 @@ export class BoardSource implements TakeoverSource {
     // The actors answer what other nodes have asked before. What others send from now on finds them in the new process.
     await this.#engine.cut("control");
     await this.#settle();
-    await this.#suspendAll(calmUntilMs);
+    await this.#suspendAll(calmUntilMs, other);
     yield* this.#engine.newTopics();
     await this.#settle();
     await this.#engine.cut("topics");
     await this.#settle();
     yield* this.#state.rest();
+    yield* this.#program.rest();
   }
 
   async suspend(count: number): Promise<readonly MovingConnection[]> {
@@ -179,10 +184,11 @@ export class BoardSource implements TakeoverSource {
    *
    * @param calmUntilMs time of this thread's clock until which handlers have time to end
    */
-  async #suspendAll(calmUntilMs: number): Promise<void> {
+  async #suspendAll(calmUntilMs: number, other: OtherProcess): Promise<void> {
     const { pool, hub } = this.#parts;
     this.#suspendedAt = await standStill(pool.handles, Math.max(0, calmUntilMs - performance.now()));
     this.#parts.suspending();
+    this.#program.begin(other);
     // Connections that were on their way to another shard are in the second round.
     for (const limitMs of [SUSPEND_LIMIT_MS, LATE_SUSPEND_LIMIT_MS]) {
       await this.#askAll({ kind: "suspendAll", limitMs, fewLimitMs: FEW_LIMIT_MS });

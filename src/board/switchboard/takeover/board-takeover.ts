@@ -18,6 +18,7 @@ import { takeOver } from "../../takeover/successor.ts";
 import { checkTakeoverPath } from "../../takeover/takeover-directory.ts";
 import { TakeoverServer } from "../../takeover/takeover-server.ts";
 import type { HandedOver, SuccessorFailure, TakenOver } from "../events.ts";
+import type { TakeoverSettings } from "../options/takeover-options.ts";
 import { BoardSink } from "./board-sink.ts";
 import { BoardSource, type TakeoverParts } from "./board-source.ts";
 import { HAND_OVER } from "./limits.ts";
@@ -32,6 +33,8 @@ export interface BoardTakeoverOwner extends TakeoverParts {
   successorFailed(failure: SuccessorFailure): void;
   /** All connections are about to be stopped for another process. `successorFailed` or `handedOver` follows. */
   handingOver(): void;
+  /** The takeover goes on without what the main program was to give. */
+  programStateLeft(error: Error): void;
   /** Publications stayed behind. `handedOver` follows. */
   historyLeft(left: LeftBehind): void;
   /** Everything that could go is in another process: this board is to end. */
@@ -76,6 +79,7 @@ function checkSupervised(path: string, why: string): void {
 
 export class BoardTakeover {
   readonly #path: string;
+  readonly #program: Pick<TakeoverSettings, "give" | "take">;
   readonly #owner: BoardTakeoverOwner;
   #server: TakeoverServer | undefined;
   #isClosed = false;
@@ -90,8 +94,9 @@ export class BoardTakeover {
   /** The way to the process that has taken over; undefined before a takeover. */
   #successor: Pick<Extract<HandOverResult, { readonly outcome: "handedOver" }>, "publish" | "leave"> | undefined;
 
-  constructor(path: string, owner: BoardTakeoverOwner) {
+  constructor({ path, ...program }: TakeoverSettings, owner: BoardTakeoverOwner) {
     this.#path = path;
+    this.#program = program;
     this.#owner = owner;
   }
 
@@ -120,6 +125,7 @@ export class BoardTakeover {
         isWelcome = true;
         welcome.resolve();
       },
+      takeProgramState: this.#program.take,
       awaitSuccessor: () => this.#awaitOrTryAgain(),
       takeUpgrade: (question: TakeUpgradeQuestion, sockets: readonly number[]) => this.#takeUpgrade(question, sockets),
     };
@@ -212,14 +218,15 @@ export class BoardTakeover {
 
   async #awaitSuccessor(): Promise<void> {
     if (this.#isClosed) return;
-    const { pool, intake, hub } = this.#owner;
+    const { pool, intake, hub, programStateLeft } = this.#owner;
     const format = await hub.topics.stateFormat();
     let successor = 0;
     const suspending = (): void => {
       if (isSupervised(this.#path)) tellGives(successor);
       this.#owner.handingOver();
     };
-    const source = new BoardSource({ pool, intake, hub, suspending }, format);
+    const program = { give: this.#program.give, left: programStateLeft };
+    const source = new BoardSource({ pool, intake, hub, suspending, program }, format);
     let startedAt = performance.now();
     let over = Promise.withResolvers<void>();
     this.#server = await TakeoverServer.listen(this.#path, {

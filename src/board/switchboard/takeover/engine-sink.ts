@@ -3,6 +3,8 @@ import type { BoardHub } from "../board-hub.ts";
 import { engineStep } from "./engine-steps.ts";
 import type { BoardLuggage } from "./luggage.ts";
 
+type EngineLuggage = Extract<BoardLuggage, { readonly kind: "marks" | "topics" | "nodes" }>;
+
 export class EngineSink {
   readonly #hub: BoardHub;
   #nodes: readonly string[] = [];
@@ -17,7 +19,7 @@ export class EngineSink {
   }
 
   /** An engine that can't be reached doesn't stop the takeover. */
-  async take(piece: Exclude<BoardLuggage, { readonly kind: "state" | "stateComplete" }>): Promise<void> {
+  async take(piece: EngineLuggage): Promise<void> {
     const { topics } = this.#hub;
     switch (piece.kind) {
       case "marks":

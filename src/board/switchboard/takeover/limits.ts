@@ -22,6 +22,14 @@ export const HANDSHAKES_MS = 2_000;
 export const PASS_ON_LIMIT_MS = 10_000;
 /** Number of names of topics in one message between the processes. */
 export const TOPICS_IN_MESSAGE = 10_000;
+/** Time in ms that the main program has to give its state. Everybody waits meanwhile. */
+export const GIVE_LIMIT_MS = 250;
+/** Time in ms that the main program of the new process has to take that state. Everybody waits meanwhile. */
+export const TAKE_LIMIT_MS = 500;
+/** Bytes that the main program may give. */
+export const MAX_PROGRAM_BYTES = 32 * 1024 * 1024;
+/** Bytes of them in one message between the processes. */
+export const PROGRAM_PIECE_BYTES = 1024 * 1024;
 /** Rounds in which the state of an engine goes while everybody is served. */
 export const MAX_ROUNDS_AHEAD = 4;
 /** A shard answers when it is done. A shard that stands still is ended by its watchdog. */

@@ -1,6 +1,6 @@
 /**
- * The luggage that goes from board to board in a takeover, beside connections. The old board's `EngineSource` and
- * `StateSource` give it.
+ * The luggage that goes from board to board in a takeover, beside connections. The old board's `EngineSource`,
+ * `StateSource` and `ProgramSource` give it.
  */
 
 export type BoardLuggage =
@@ -13,4 +13,8 @@ export type BoardLuggage =
   /** A piece of what the old process's engine keeps. */
   | { readonly kind: "state"; readonly piece: unknown }
   /** All pieces have been given: the new process's engine answers for both from now on. */
-  | { readonly kind: "stateComplete" };
+  | { readonly kind: "stateComplete" }
+  /** A piece of the bytes of what the main program gives. */
+  | { readonly kind: "program"; readonly piece: Uint8Array }
+  /** The main program has given all pieces. */
+  | { readonly kind: "programComplete" };

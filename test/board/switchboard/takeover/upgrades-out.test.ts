@@ -22,7 +22,7 @@ async function passing(ask: OtherProcess["ask"], hasEnded = false) {
   const { port } = server.address() as AddressInfo;
   const counters = new UpgradeCounters();
   const failed = vi.fn<(error: Error) => void>();
-  const out = new UpgradesOut({ state: undefined, hasEnded, ask }, counters, failed);
+  const out = new UpgradesOut({ state: undefined, takesProgramState: false, hasEnded, ask }, counters, failed);
   /** Resolves with the client of a socket that has been given to `out`, and the socket's number. */
   const pass = async (bytes: Uint8Array) => {
     const accepted = once(server, "connection");

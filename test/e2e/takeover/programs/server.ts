@@ -4,7 +4,7 @@
  */
 import { openSync, readdirSync, readlinkSync, writeSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
-import { type Address, type StartOptions, Switchboard } from "../../../../src/index.ts";
+import { type Address, type StartOptions, Switchboard, type TakeoverOptions } from "../../../../src/index.ts";
 
 export interface ServerOptions {
   readonly start: Omit<StartOptions, "actor"> & { readonly actor: string };
@@ -12,6 +12,11 @@ export interface ServerOptions {
   readonly listen: readonly (Readonly<Record<string, string | number>> | "http")[];
   /** Number of topics `filled:<number>` with 100 publications of 100 bytes that the program fills before it listens. */
   readonly filled?: number;
+  /**
+   * State of the program that goes along: the ids of the processes that have given it, or functions that throw. The
+   * program tells what it `took`.
+   */
+  readonly program?: { readonly give?: "ids" | "throws"; readonly take?: "ids" | "throws" };
   /** Publishes to the topic `ticks` as often as possible, with a number each. */
   readonly ticks?: string;
   /**
@@ -27,6 +32,7 @@ const {
   start,
   listen,
   filled = 0,
+  program,
   ticks,
   fails,
   failsBy = "SIGKILL",
@@ -36,7 +42,37 @@ function tell(event: string, detail: object): void {
   writeSync(1, `${JSON.stringify({ event, ...detail })}\n`);
 }
 
-const board = await Switchboard.start(start).catch((error) => {
+let ids: readonly number[] = [];
+const functions = {
+  give: {
+    ids: () => [...ids, process.pid],
+    throws: () => {
+      throw new Error("there is nothing to give");
+    },
+  },
+  take: {
+    ids: async (state: unknown) => {
+      ids = state as readonly number[];
+      tell("took", { ids });
+    },
+    throws: async (state: unknown) => {
+      throw new Error(`${(state as readonly number[]).length} ids can't be taken`);
+    },
+  },
+};
+
+/** The option `takeover`, with the functions that the test wants. */
+function takeoverOf({ give, take }: NonNullable<ServerOptions["program"]>): TakeoverOptions {
+  return {
+    path: start.takeover as string | true,
+    ...(give && { give: functions.give[give] }),
+    ...(take && { take: functions.take[take] }),
+  };
+}
+
+const board = await Switchboard.start(
+  program === undefined ? start : { ...start, takeover: takeoverOf(program) },
+).catch((error) => {
   tell("refused", { code: error.code, message: error.message });
   process.exit(1);
 });
@@ -47,6 +83,7 @@ board.on("successorFailed", ({ error, ...detail }) => {
 for (const event of ["moveFailed", "actorFailed"] as const) {
   board.on(event, ({ error: _, ...detail }) => tell(event, detail));
 }
+board.on("programStateLeft", ({ message }) => tell("programStateLeft", { message }));
 process.on("SIGHUP", () => {
   board.move("0-any" as Address, 0).catch((error) => tell("moveRefused", { code: error.code }));
   board.reload().catch((error) => tell("reloadFailed", { code: error.code, message: error.message }));
