@@ -20,6 +20,11 @@ export interface ApiOptions extends ApiContext {
   readonly handlerPrefix: string;
   /** Number of bytes that the body of a request may have. */
   readonly maxBodyBytes: number;
+  /**
+   * Asked before a command begins whether another process is to answer the request, whose body has come by now. Returns
+   * true if it takes the request; it may call `here` later, to have the request answered here.
+   */
+  readonly elsewhere?: (request: IncomingMessage, response: ServerResponse, body: Buffer, here: () => void) => boolean;
   /** "transport": errors are told by the HTTP status. "": status 200, and the error in the body. */
   readonly errorMode: "" | "transport";
   /**
@@ -88,6 +93,17 @@ class Api {
     }
     const fault = faultOf(body);
     if (fault !== undefined) return refuse(response, 400, fault);
+    const here = (): Promise<void> => this.#run(request, response, method, body);
+    if (this.#options.elsewhere?.(request, response, body, () => void here()) !== true) await here();
+  }
+
+  /** Runs what a body says, and answers. */
+  async #run(
+    request: IncomingMessage,
+    response: ServerResponse,
+    method: string | typeof WHOLE,
+    body: Buffer,
+  ): Promise<void> {
     if (method === WHOLE) return this.#handleOldForm(response, body);
     const object = body.length === 0 ? {} : parse(body, 0, body.length);
     if (object === undefined) return refuse(response, 400, "the body is no JSON");

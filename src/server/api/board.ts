@@ -3,6 +3,7 @@ import type { Switchboard } from "../../board/switchboard/switchboard.ts";
 import type { PresenceMember } from "../../runtime/streams/topic-memory.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { ClientInfo } from "../protocol/messages.ts";
+import type { PublishMemory } from "./publish-memory.ts";
 
 /** The calls of a board that the API uses. */
 export type ApiBoard = Pick<
@@ -31,6 +32,8 @@ export interface ApiContext {
    * false for an engine that other nodes share. `version` is then error 108.
    */
   readonly versions: boolean;
+  /** What is remembered of publishes. Default: a memory of its own. */
+  readonly memory?: PublishMemory | undefined;
   /** Methods by name, for `rpc`. Undefined: `rpc` is error 108. */
   readonly rpc?: ReadonlyMap<string, RpcMethod> | undefined;
 }

@@ -1,26 +1,16 @@
 /** The methods `publish` and `broadcast`. */
-import { createHash } from "node:crypto";
-import { IdempotencyKeys } from "../../runtime/streams/memory/idempotency-keys.ts";
 import { type ChannelOptions, hasHistory } from "../channels/channel-options.ts";
 import { isJson } from "../protocol/json/validate.ts";
 import { encodeStored } from "../protocol/stored-publication.ts";
 import { apiErrorOf, badRequest, errorText, notAvailable } from "./api-error.ts";
 import type { ApiContext } from "./board.ts";
 import { optionsOf } from "./known-channel.ts";
+import { fitKey, PublishMemory } from "./publish-memory.ts";
 import type { RequestFields } from "./request-fields.ts";
-import { Versions } from "./versions.ts";
 
 /** JSON of a result. Publications to channels without history are done at once. */
 type ResultText = string | Promise<string>;
 
-/** Number of idempotency keys of channels without history that are remembered, each for 5 minutes. */
-const MAX_KEYS = 100_000;
-/** Number of expired keys that one publish removes at most. */
-const SWEPT_AT_ONCE = 16;
-/** Longest key that the topics take. A longer one is replaced by its hash. */
-const MAX_KEY_LENGTH = 128;
-/** Position in a result for a channel without history. */
-const NO_POSITION = { epoch: "", offset: 0 };
 const DONE = "{}";
 
 /** A publication with its options, apart from the channel. */
@@ -41,11 +31,11 @@ interface Payload {
 
 export class Publisher {
   readonly #context: ApiContext;
-  readonly #versions = new Versions();
-  readonly #keys = new IdempotencyKeys(MAX_KEYS);
+  readonly #memory: PublishMemory;
 
   constructor(context: ApiContext) {
     this.#context = context;
+    this.#memory = context.memory ?? new PublishMemory();
   }
 
   publish(fields: RequestFields): ResultText {
@@ -75,7 +65,7 @@ export class Publisher {
     const options = optionsOf(this.#context.channels, channel);
     if (payload.version === 0n) return this.#store(channel, options, payload);
     if (!this.#context.versions) throw notAvailable("version isn't available with an engine that nodes share");
-    return this.#versions.publish(channel, payload.version, payload.versionEpoch, () =>
+    return this.#memory.versions.publish(channel, payload.version, payload.versionEpoch, () =>
       this.#store(channel, options, payload),
     );
   }
@@ -85,27 +75,18 @@ export class Publisher {
     const { idempotencyKey } = payload;
     const { board } = this.#context;
     if (!hasHistory(options)) {
-      if (idempotencyKey !== "" && this.#isKnown(channel, idempotencyKey)) return DONE;
+      if (idempotencyKey !== "" && this.#memory.isKnown(channel, idempotencyKey)) return DONE;
       board.publish(channel, stored);
       return DONE;
     }
     if (payload.skipHistory) {
-      if (idempotencyKey !== "" && this.#isKnown(channel, idempotencyKey)) return DONE;
+      if (idempotencyKey !== "" && this.#memory.isKnown(channel, idempotencyKey)) return DONE;
       return board.publish(channel, stored, { store: false }).stored?.then(() => DONE) ?? DONE;
     }
     const key = idempotencyKey === "" ? undefined : { idempotencyKey: fitKey(idempotencyKey) };
     const result = board.publish(channel, stored, key).stored;
     if (result === undefined) return DONE;
     return result.then(({ position }) => `{"offset":${position.offset},"epoch":${JSON.stringify(position.epoch)}}`);
-  }
-
-  /** True if a channel without history has had this key in the last 5 minutes. Remembers the key. */
-  #isKnown(channel: string, key: string): boolean {
-    const nowMs = Date.now();
-    this.#keys.sweep(SWEPT_AT_ONCE, nowMs);
-    if (this.#keys.find(channel, fitKey(key), nowMs) !== undefined) return true;
-    this.#keys.add(channel, fitKey(key), NO_POSITION, nowMs);
-    return false;
   }
 }
 
@@ -135,8 +116,4 @@ function storedOf(payload: Payload, delta: boolean): Buffer {
   const stored = encodeStored({ data, tags, delta, isJson: payload.isJson, time: Date.now() });
   payload.stored[form] = stored;
   return stored;
-}
-
-function fitKey(key: string): string {
-  return key.length <= MAX_KEY_LENGTH ? key : createHash("sha256").update(key).digest("hex");
 }

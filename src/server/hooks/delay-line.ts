@@ -36,6 +36,15 @@ export class DelayLine {
     this.#due(key);
   }
 
+  /** Takes all keys out, and ends the timer. */
+  takeAll(): string[] {
+    const keys = [...this.#dueAt.keys()];
+    this.#dueAt.clear();
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    return keys;
+  }
+
   /** Ends the wait of all keys, and the timer. */
   expireAll(): void {
     while (this.#dueAt.size > 0) this.expireFirst();

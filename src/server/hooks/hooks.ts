@@ -55,6 +55,16 @@ export class Hooks {
     this.#occupancy?.vacated(channel);
   }
 
+  /** True if the application is told of channels. */
+  get tellsOccupancy(): boolean {
+    return this.#occupancy !== undefined;
+  }
+
+  /** Forgets the vacated channels that aren't told yet, and returns them. */
+  takeVacated(): readonly string[] {
+    return this.#occupancy?.takeVacated() ?? [];
+  }
+
   snapshot(): HooksSnapshot {
     return {
       disconnect: this.#disconnect?.snapshot(),

@@ -56,6 +56,11 @@ export class Occupancy {
     this.#vacated.expireFirst();
   }
 
+  /** Forgets the vacated channels that aren't told yet, and returns them. */
+  takeVacated(): readonly string[] {
+    return this.#vacated.takeAll();
+  }
+
   /** Tells all channels that wait, and stops the timer. */
   close(): void {
     this.#vacated.expireAll();

@@ -11,6 +11,7 @@ import { redis } from "../../engines/redis/index.ts";
 import { memory } from "../../runtime/streams/memory/memory-options.ts";
 import { closeWhenAnswered } from "../../wire/transport/close-when-answered.ts";
 import { createApi } from "../api/api.ts";
+import { PublishMemory } from "../api/publish-memory.ts";
 import { Channels } from "../channels/channels.ts";
 import { topicsOf } from "../channels/topics.ts";
 import { clientInfoOf } from "../client/presence-info.ts";
@@ -27,6 +28,7 @@ import { OccupancyReports, type ThreadReport } from "./occupancy-reports.ts";
 import { originsOf } from "./origins.ts";
 import { ReloadableSettings, type ReloadedConfig } from "./reloading.ts";
 import type { CountedParts } from "./server-metrics.ts";
+import { ServerState } from "./server-state.ts";
 import { UserLimits } from "./user-limits.ts";
 
 /** True in the built package, where the files lie elsewhere than in the sources. */
@@ -75,14 +77,18 @@ export async function startServer({ config, version, log }: ServerOptions): Prom
   const settings = new ReloadableSettings(ACTOR, { config, version });
   const { url } = settings;
   const hooks = new Hooks(config.hooks, { log });
+  const occupancy = new OccupancyReports(hooks);
+  const memory = new PublishMemory();
+  const state = new ServerState({ memory, occupancy }, log);
   const started: (() => Promise<unknown>)[] = [async () => settings.forget(), () => hooks.close(0)];
   try {
-    const board = await startBoard(config, url);
+    const board = await startBoard(config, url, state);
     started.push(() => board.close({ timeoutMs: 0 }));
-    watch(board, config, hooks, log);
+    watch(board, config, hooks, occupancy, log);
+    state.watch(board);
     const handedOver = new Promise((resolve) => board.once("handedOver", () => board.once("closed", resolve)));
     const successor = new Successor(board);
-    const handlers = await handlersOf(board, config, hooks, successor, log);
+    const handlers = await handlersOf(board, config, hooks, { successor, memory }, log);
     const isShared = config.httpServer.internalPort === 0;
     const publicHandlers = isShared ? [...handlers.clients, ...handlers.internal] : handlers.clients;
     const { port, address: host, tls, internalPort, internalAddress: internalHost } = config.httpServer;
@@ -113,16 +119,20 @@ export async function startServer({ config, version, log }: ServerOptions): Prom
 }
 
 /** Operators know of no actor module: what goes wrong in it is told without its file. */
-async function startBoard(config: ServerConfig, actor: URL): Promise<Switchboard> {
+async function startBoard(config: ServerConfig, actor: URL, state: ServerState): Promise<Switchboard> {
   try {
-    return await Switchboard.start(boardOptions(config, actor));
+    return await Switchboard.start(boardOptions(config, actor, state));
   } catch (error) {
     if (error instanceof Error) error.message = error.message.replace(` (in the actor module ${actor})`, "");
     throw error;
   }
 }
 
-function boardOptions(config: ServerConfig, actor: URL): Parameters<typeof Switchboard.start>[0] {
+function boardOptions(
+  config: ServerConfig,
+  actor: URL,
+  { give, take }: ServerState,
+): Parameters<typeof Switchboard.start>[0] {
   const { client, channel, websocket, engine, shards, sockets, node, httpServer, takeover } = config;
   return {
     actor,
@@ -138,12 +148,17 @@ function boardOptions(config: ServerConfig, actor: URL): Parameters<typeof Switc
     // The protocol has pings of its own.
     pingIntervalMs: 0,
     ...(node.name === "" ? {} : { nodeName: node.name }),
-    ...(takeover === "" ? {} : { takeover }),
+    ...(takeover === "" ? {} : { takeover: { path: takeover, give, take } }),
   };
 }
 
-function watch(board: Switchboard, { client }: ServerConfig, hooks: Hooks, log: Log): void {
-  const occupancy = new OccupancyReports(hooks);
+function watch(
+  board: Switchboard,
+  { client }: ServerConfig,
+  hooks: Hooks,
+  occupancy: OccupancyReports,
+  log: Log,
+): void {
   const limits = new UserLimits(board, client, (error) => {
     log.error("the connections of a user can't be counted", {
       error: error instanceof Error ? error.message : String(error),
@@ -187,11 +202,17 @@ function watch(board: Switchboard, { client }: ServerConfig, hooks: Hooks, log: 
   board.on("acceptFailed", ({ error }) => log.error("a connection can't be accepted", { error: error.message }));
 }
 
+/** The parts of the API that a takeover concerns. */
+interface ApiParts {
+  readonly successor: Successor;
+  readonly memory: PublishMemory;
+}
+
 async function handlersOf(
   board: Switchboard,
   config: ServerConfig,
   hooks: Hooks,
-  successor: Successor,
+  { successor, memory }: ApiParts,
   log: Log,
 ): Promise<{ clients: Handler[]; internal: Handler[] }> {
   const { sse, httpStream, emulation, client, websocket, health, prometheus } = config;
@@ -206,7 +227,7 @@ async function handlersOf(
   });
   const internal: Handler[] = [];
   const api = new ApiCounts();
-  if (!config.httpApi.disabled) internal.push(apiOf(board, config, api, successor, log));
+  if (!config.httpApi.disabled) internal.push(apiOf(board, config, api, { successor, memory }, log));
   if (health.enabled) {
     const answer = at(health.handlerPrefix, (_, response) => answerHealth(board, response));
     internal.push(successor.first(health.handlerPrefix, answer));
@@ -223,7 +244,7 @@ function apiOf(
   board: Switchboard,
   { httpApi, httpServer, channel, engine }: ServerConfig,
   counts: ApiCounts,
-  successor: Successor,
+  { successor, memory }: ApiParts,
   log: Log,
 ): Handler {
   const answer = createApi({
@@ -231,6 +252,8 @@ function apiOf(
     channels: new Channels(channel),
     clientInfoOf,
     versions: engine.type === "memory",
+    memory,
+    elsewhere: successor.taken,
     ...httpApi,
     answered: (method, error, cause) => {
       counts.answered(method, error?.code ?? 0);

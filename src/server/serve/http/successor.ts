@@ -66,9 +66,32 @@ export class Successor {
     };
     return handle;
   }
+
+  /**
+   * Takes a request whose body has come meanwhile, as `first` does: returns false if this process is to answer it.
+   *
+   * @param here answers the request here, if the takeover fails
+   */
+  readonly taken = (request: IncomingMessage, response: ServerResponse, body: Buffer, here: () => void): boolean => {
+    if (this.#waiting !== undefined) {
+      // No more than the requests that had begun before: each has a connection of its own.
+      this.#waiting.push(() => {
+        if (!this.taken(request, response, body, here)) here();
+      });
+      return true;
+    }
+    if (this.#hasTakenOver) passOn(request, response, this.#socket, body);
+    return this.#hasTakenOver;
+  };
 }
 
-function passOn(request: IncomingMessage, response: ServerResponse, socket: PassedSocket | undefined): void {
+/** @param body the body of the request, if that was read already */
+function passOn(
+  request: IncomingMessage,
+  response: ServerResponse,
+  socket: PassedSocket | undefined,
+  body?: Buffer,
+): void {
   // Without a socket no request could have come.
   if (socket === undefined) return;
   const { address, isTls } = socket;
@@ -88,7 +111,8 @@ function passOn(request: IncomingMessage, response: ServerResponse, socket: Pass
     else
       response.writeHead(502, { "Content-Type": "text/plain", Connection: "close" }).end("the next process is gone\n");
   });
-  pipeline(request, onward, noop);
+  if (body === undefined) pipeline(request, onward, noop);
+  else onward.end(body);
 }
 
 /** Returns an address that a client can connect to: a server may listen on all addresses. */
