@@ -1,25 +1,11 @@
 /** Requests that come to a server after another process has taken over from it. */
-import { once } from "node:events";
-import { connect } from "node:net";
-import { text } from "node:stream/consumers";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import { aliasOf, takeoverPath } from "../../e2e/takeover/server-process.ts";
 import { freePort } from "../../support/free-port.ts";
 import { API_KEY, INSECURE, launchTestServer } from "../support/server.ts";
 import { callApi, connected, listen, newClient } from "./clients.ts";
-
-/** Begins a request on a connection of its own. The head ends with what `finish` writes. */
-async function beginRequest(port: number, path: string): Promise<() => Promise<string>> {
-  const socket = connect(port, "127.0.0.1");
-  onTestFinished(() => void socket.destroy());
-  await once(socket, "connect");
-  socket.write(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: ${API_KEY}\r\n`);
-  return () => {
-    socket.write("Content-Length: 2\r\n\r\n{}");
-    return text(socket);
-  };
-}
+import { beginRequest } from "./support/begun-request.ts";
 
 it.skipIf(whyNoPassing() !== undefined)(
   "answers requests that come to the old process, also while clients are stopped, with what the new one knows",
