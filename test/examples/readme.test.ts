@@ -6,6 +6,7 @@ import { Centrifuge } from "centrifuge";
 import { Centrifuge as ProtobufCentrifuge } from "centrifuge/build/protobuf";
 import { afterAll, beforeAll, expect, it, onTestFinished, vi } from "vitest";
 import WebSocket, { type ClientOptions } from "ws";
+import { whyNoPassing } from "../../src/wire/native/pass-descriptors.ts";
 import { projectFolder, RunningProgram, run } from "../e2e/support/process.ts";
 import { createCertificate } from "../support/certificate.ts";
 import { text } from "../support/frames.ts";
@@ -51,6 +52,7 @@ const RUN = [
   "tallies.js",
   "tally.js",
   "growing-board.js",
+  "generations.js",
   "mirror.js",
 ];
 const ELSEWHERE = ["server.js", "chat.js", "chat.ts"];
@@ -133,6 +135,19 @@ it("tallies.js moves a connection there and back, with its actor's state", async
 
 it("growing-board.js gives a shard another thread, and says so", async () => {
   expect(await linesOf("growing-board.js")).toEqual(["shard 0 has a new thread (request): 0 moved, 0 closed"]);
+});
+
+it.skipIf(whyNoPassing() !== undefined)("generations.js gives what it knows to the next process", async () => {
+  const env = { ...options.env, SWITCHBOARD_TAKEOVER: join(mkdtempSync(join(folder, "takeover-")), "socket") };
+  const start = async (count: number): Promise<RunningProgram> => {
+    const program = new RunningProgram(process.execPath, [...args, "generations.js"], { ...options, env });
+    onTestFinished(() => program.destroy());
+    await program.prints(new RegExp(`^${count} answers\\n`));
+    return program;
+  };
+  const old = await start(1);
+  await start(2);
+  expect(await old.exit).toMatchObject({ code: 0, stderr: "" });
 });
 
 it("rooms.js gets what it missed after a cut, and is told when it can't", async () => {

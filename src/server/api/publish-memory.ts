@@ -5,24 +5,25 @@
 import { createHash } from "node:crypto";
 import { IdempotencyKeys } from "../../runtime/streams/memory/idempotency-keys.ts";
 import { ApiError } from "./api-error.ts";
+import { packTexts, type TextColumn, unpackTexts } from "./text-column.ts";
 import { Versions } from "./versions.ts";
 
 /**
- * The memory on its way to another process, in columns: many short texts travel faster so. A change that the other
+ * The memory on its way to another process, in columns. A change that the other
  * version can't read is a new `format` of `ServerState`.
  */
 export interface PublishMemoryCopy {
   readonly keys: {
-    readonly names: readonly string[];
+    readonly names: TextColumn;
     /** Time in ms for which each key is still known. */
     readonly leftMs: Int32Array;
   };
   readonly versions: {
-    readonly channels: readonly string[];
+    readonly channels: TextColumn;
     readonly versions: BigUint64Array;
-    readonly versionEpochs: readonly string[];
+    readonly versionEpochs: TextColumn;
     /** JSON of the results. */
-    readonly results: readonly string[];
+    readonly results: TextColumn;
   };
 }
 
@@ -34,8 +35,8 @@ const SWEPT_AT_ONCE = 16;
 const MAX_KEY_LENGTH = 128;
 /** Position in a result for a channel without history. */
 const NO_POSITION = { epoch: "", offset: 0 };
-/** Bytes of keys, and of versions, that go to the next process at most: the newest. */
-const MAX_BYTES = 12 * 1024 * 1024;
+/** Bytes of keys, and of versions, that go to the next process at most, counted as two for a character: the newest. */
+const MAX_BYTES = 24 * 1024 * 1024;
 /** Bytes of an entry beside its texts. */
 const ENTRY_BYTES = 20;
 /** Time in ms for which a copy waits for results of publications. */
@@ -46,6 +47,8 @@ export class PublishMemory {
   readonly #keys = new IdempotencyKeys(MAX_KEYS);
   readonly #maxBytes: number;
   #isGiven = false;
+  /** A copy of another process that was taken, and isn't unpacked yet. */
+  #packed: PublishMemoryCopy | undefined;
 
   constructor(maxBytes = MAX_BYTES) {
     this.#maxBytes = maxBytes;
@@ -53,7 +56,7 @@ export class PublishMemory {
 
   /** The newest versions. Throws an `ApiError` if they are in another process. */
   get versions(): Versions {
-    this.#checkHere();
+    this.#prepare();
     return this.#versions;
   }
 
@@ -62,7 +65,7 @@ export class PublishMemory {
    * another process.
    */
   isKnown(channel: string, key: string): boolean {
-    this.#checkHere();
+    this.#prepare();
     const nowMs = Date.now();
     this.#keys.sweep(SWEPT_AT_ONCE, nowMs);
     if (this.#keys.find(channel, fitKey(key), nowMs) !== undefined) return true;
@@ -75,23 +78,23 @@ export class PublishMemory {
    * error. A publication that has no result after 100 ms doesn't count.
    */
   async give(): Promise<PublishMemoryCopy> {
+    this.unpack();
     this.#isGiven = true;
     await this.#versions.settled(RESULTS_LIMIT_MS);
     const nowMs = Date.now();
-    const keys = this.#newest(this.#keys.all(), ([name]) => byteLength(name));
+    const keys = this.#newest(this.#keys.all(), ([name]) => name.length);
     const versions = this.#newest(this.#versions.all(), ({ channel, versionEpoch, result }) => {
-      return byteLength(channel) + byteLength(versionEpoch) + byteLength(result);
+      return channel.length + versionEpoch.length + result.length;
     });
+    const leftMs = new Int32Array(keys.length);
+    for (const [index, [, { expiresAtMs }]] of keys.entries()) leftMs[index] = expiresAtMs - nowMs;
     return {
-      keys: {
-        names: keys.map(([name]) => name),
-        leftMs: Int32Array.from(keys, ([, { expiresAtMs }]) => expiresAtMs - nowMs),
-      },
+      keys: { names: packTexts(keys.map(([name]) => name)), leftMs },
       versions: {
-        channels: versions.map(({ channel }) => channel),
-        versions: BigUint64Array.from(versions, ({ version }) => version),
-        versionEpochs: versions.map(({ versionEpoch }) => versionEpoch),
-        results: versions.map(({ result }) => result),
+        channels: packTexts(versions.map(({ channel }) => channel)),
+        versions: new BigUint64Array(versions.map(({ version }) => version)),
+        versionEpochs: packTexts(versions.map(({ versionEpoch }) => versionEpoch)),
+        results: packTexts(versions.map(({ result }) => result)),
       },
     };
   }
@@ -101,38 +104,49 @@ export class PublishMemory {
     this.#isGiven = false;
   }
 
-  /** Takes the memory of another process. */
-  take({ keys, versions }: PublishMemoryCopy): void {
+  /** Takes the memory of another process. Before anything else was remembered here. */
+  take(copy: PublishMemoryCopy): void {
+    this.#packed = copy;
+  }
+
+  /** Unpacks what was taken, if something else hasn't needed it before: all clients stand still until `take` returns. */
+  unpack(): void {
+    const copy = this.#packed;
+    if (copy === undefined) return;
+    this.#packed = undefined;
+    const { keys, versions } = copy;
     const nowMs = Date.now();
-    for (const [index, name] of keys.names.entries()) {
+    for (const [index, name] of unpackTexts(keys.names).entries()) {
       const leftMs = keys.leftMs[index] ?? 0;
       if (leftMs > 0) this.#keys.put(name, { position: NO_POSITION, expiresAtMs: nowMs + leftMs }, nowMs);
     }
-    for (const [index, channel] of versions.channels.entries()) {
-      const version = versions.versions[index] ?? 0n;
-      const versionEpoch = versions.versionEpochs[index] ?? "";
-      this.#versions.put({ channel, version, versionEpoch, result: versions.results[index] ?? "{}" });
+    const versionEpochs = unpackTexts(versions.versionEpochs);
+    const results = unpackTexts(versions.results);
+    for (const [index, channel] of unpackTexts(versions.channels).entries()) {
+      const [version = 0n, versionEpoch = "", result = "{}"] = [
+        versions.versions[index],
+        versionEpochs[index],
+        results[index],
+      ];
+      this.#versions.put({ channel, version, versionEpoch, result });
     }
   }
 
-  #checkHere(): void {
+  #prepare(): void {
+    this.unpack();
     if (this.#isGiven) throw new ApiError(100, "another process takes over from this one: send the command again");
   }
 
   /** Returns the last entries, as many as there is room for. */
-  #newest<Entry>(all: Iterable<Entry>, bytesOf: (entry: Entry) => number): readonly Entry[] {
+  #newest<Entry>(all: Iterable<Entry>, lengthOf: (entry: Entry) => number): readonly Entry[] {
     const entries = [...all];
     let first = entries.length;
     for (let left = this.#maxBytes; first > 0; first--) {
-      left -= ENTRY_BYTES + bytesOf(entries[first - 1] as Entry);
+      left -= ENTRY_BYTES + 2 * lengthOf(entries[first - 1] as Entry);
       if (left < 0) break;
     }
     return first === 0 ? entries : entries.slice(first);
   }
-}
-
-function byteLength(text: string): number {
-  return Buffer.byteLength(text);
 }
 
 /** Returns a key that topics take: one that is too long becomes a hash. */

@@ -4,6 +4,7 @@
  */
 import type { Switchboard } from "../../board/switchboard/switchboard.ts";
 import type { PublishMemory, PublishMemoryCopy } from "../api/publish-memory.ts";
+import { packTexts, type TextColumn, unpackTexts } from "../api/text-column.ts";
 import type { Log } from "./log.ts";
 import type { OccupancyReports } from "./occupancy-reports.ts";
 
@@ -11,7 +12,7 @@ interface ServerStateCopy {
   readonly format: typeof FORMAT;
   readonly publishes: PublishMemoryCopy;
   /** Undefined if the application isn't told of channels. */
-  readonly occupied: readonly string[] | undefined;
+  readonly occupied: TextColumn | undefined;
 }
 
 export interface ServerStateParts {
@@ -38,7 +39,8 @@ export class ServerState {
     this.#isGiven = true;
     // Clients that are about to be suspended leave their channels after this call.
     const occupied = occupancy.give();
-    return { format: FORMAT, publishes: await memory.give(), occupied };
+    const publishes = await memory.give();
+    return { format: FORMAT, publishes, occupied: occupied && packTexts(occupied) };
   };
 
   readonly take = (copy: unknown): void => {
@@ -48,12 +50,15 @@ export class ServerState {
       return;
     }
     this.#parts.memory.take(publishes);
-    if (occupied !== undefined) this.#parts.occupancy.await(occupied);
+    if (occupied !== undefined) this.#parts.occupancy.await(unpackTexts(occupied));
   };
 
   /** Follows the takeovers of the server's board. */
   watch(board: Switchboard): void {
-    board.on("takenOver", () => this.#parts.occupancy.allArrived());
+    board.on("takenOver", () => {
+      this.#parts.occupancy.allArrived();
+      this.#parts.memory.unpack();
+    });
     board.on("successorFailed", () => this.#goOn());
     board.on("programStateLeft", (error) => {
       this.#log.error("the next process doesn't know idempotency keys, versions and occupied channels of this one", {

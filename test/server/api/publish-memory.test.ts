@@ -1,5 +1,6 @@
 import { beforeEach, expect, it, onTestFinished, vi } from "vitest";
 import { PublishMemory } from "../../../src/server/api/publish-memory.ts";
+import { packTexts, unpackTexts } from "../../../src/server/api/text-column.ts";
 
 const FIVE_MINUTES_MS = 300_000;
 
@@ -64,14 +65,19 @@ it("leaves a version behind whose publication has no result in time", async () =
 
 it("gives the newest entries if all are too many bytes", async () => {
   // Room for three keys, and for two versions.
-  const memory = new PublishMemory(3 * (20 + "1:ckey 0".length));
+  const memory = new PublishMemory(3 * (20 + 2 * "1:ckey 0".length));
   for (let number = 0; number < 5; number++) {
     memory.isKnown("c", `key ${number}`);
-    memory.versions.publish(`c ${number}`, 1n, "e", () => "x".repeat(18));
+    memory.versions.publish(`c ${number}`, 1n, "e", () => "x".repeat(12));
   }
   const { keys, versions } = await memory.give();
-  expect(keys.names).toEqual(["1:ckey 2", "1:ckey 3", "1:ckey 4"]);
+  expect(unpackTexts(keys.names)).toEqual(["1:ckey 2", "1:ckey 3", "1:ckey 4"]);
   expect(keys.leftMs).toHaveLength(3);
-  expect(versions.channels).toEqual(["c 3", "c 4"]);
-  expect(versions.results).toHaveLength(2);
+  expect(unpackTexts(versions.channels)).toEqual(["c 3", "c 4"]);
+  expect(unpackTexts(versions.results)).toEqual(["x".repeat(12), "x".repeat(12)]);
+});
+
+it.each([0, 1, 999, 1_000, 1_001, 2_500])("packs %i texts, and unpacks them", (count) => {
+  const texts = Array.from({ length: count }, (_, number) => (number % 3 === 0 ? "" : `ü😀${number}`));
+  expect(unpackTexts(structuredClone(packTexts(texts)))).toEqual(texts);
 });

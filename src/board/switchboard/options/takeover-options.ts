@@ -7,7 +7,7 @@ export interface TakeoverOptions {
   readonly path: string | true;
   /**
    * Called in the old process when all connections have stopped, just after the event `handingOver`. Returns what the
-   * new process needs, or a promise of it, within 250 ms: at most 32 MiB of plain data. Undefined: nothing. The program
+   * new process needs, or a promise of it, within 250 ms: at most 64 MiB of plain data. Undefined: nothing. The program
    * must change nothing of it from then on, until `handedOver` or `successorFailed`. Don't wait for answers of the board
    * about topics here: they come after the takeover. If the function throws, takes too long, or returns what can't
    * travel, the takeover goes on without its value, and the old board emits `programStateLeft`. After a takeover that

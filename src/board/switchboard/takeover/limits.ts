@@ -27,7 +27,7 @@ export const GIVE_LIMIT_MS = 250;
 /** Time in ms that the main program of the new process has to take that state. Everybody waits meanwhile. */
 export const TAKE_LIMIT_MS = 500;
 /** Bytes that the main program may give. */
-export const MAX_PROGRAM_BYTES = 32 * 1024 * 1024;
+export const MAX_PROGRAM_BYTES = 64 * 1024 * 1024;
 /** Bytes of them in one message between the processes. */
 export const PROGRAM_PIECE_BYTES = 1024 * 1024;
 /** Rounds in which the state of an engine goes while everybody is served. */
