@@ -8,16 +8,18 @@ export const HELP = `Usage: npm run bench -- [flags]
 
 Puts the same load on several WebSocket servers, in turns, and writes a table, a page with charts, a picture and a JSON file.
 
-  --full                   all scenarios, 7 rounds of 4 seconds
-  --bars                   the scenarios and servers that io_uring is measured against, 5 rounds of 0.5 seconds; also writes Markdown tables
+  --full                   all scenarios, 3 rounds, 4 seconds for each run in a process of its own
+  --bars                   the scenarios and servers that io_uring is measured against, 2 rounds; also writes Markdown tables
   --list                   list the scenarios and the servers of each, and run none
   --scenario ID            run only this scenario; may be repeated
   --server ID              run only this server, or this variant of Switchboard; may be repeated
   --custom-server NAME="COMMAND"
                            add a server, or start a known server by another command; the command
                            gets --port P --mode echo|fanout, and must print "listening on P"
-  --rounds N               rounds of each scenario; default 3
-  --seconds S --warmup S   counted time of each run, and time before it; default 1 and 0.6
+  --rounds N               times that each scenario starts its servers afresh; default 1
+  --slices N --slice S     slices of each server in a round, and seconds of a slice; default 15 and 0.3
+  --seconds S              counted time of a run where each run has a process of its own; default 1
+  --warmup S               warm-up in seconds, in slices of the server's CPU; default: each scenario's own
   --connections N          number of connections, in place of each scenario's own
   --json FILE --html FILE --svg FILE --markdown FILE   default: bench/results/<date>
   --help                   show this text
@@ -35,10 +37,14 @@ export interface BenchFlags {
   readonly servers: readonly string[] | undefined;
   readonly customServers: readonly TestedServer[];
   readonly rounds: number;
-  /** Counted time of each run, in seconds. */
+  /** Slices of each server in a round. */
+  readonly slices: number;
+  /** Length of a slice, in seconds. */
+  readonly slice: number;
+  /** Counted time of a run in a process of its own, in seconds. */
   readonly seconds: number;
-  /** Time before the counted time, in seconds. */
-  readonly warmup: number;
+  /** Warm-up in seconds: see `Scenario.warmupSeconds`. undefined: each scenario's own. */
+  readonly warmup: number | undefined;
   readonly connections: number | undefined;
   readonly json: string | undefined;
   readonly html: string | undefined;
@@ -50,7 +56,10 @@ export interface BenchFlags {
 export function parseFlags(args: readonly string[]): BenchFlags {
   const values = parse(args);
   const { help, list, full, bars, json, html, svg, markdown } = values;
-  const number = (flag: "rounds" | "seconds" | "warmup" | "connections", whole: boolean): number | undefined => {
+  const number = (
+    flag: "rounds" | "slices" | "slice" | "seconds" | "warmup" | "connections",
+    whole: boolean,
+  ): number | undefined => {
     const text = values[flag];
     if (text === undefined) return undefined;
     const value = Number(text);
@@ -69,9 +78,11 @@ export function parseFlags(args: readonly string[]): BenchFlags {
     scenarios: values.scenario ?? (bars ? [...new Set(URING_THRESHOLDS.map(({ scenario }) => scenario))] : undefined),
     servers: values.server ?? (bars ? [OURS, OURS_OVER_URING, "bun", "uwebsockets", "ws", "epoll"] : undefined),
     customServers: values["custom-server"].map(customServer),
-    rounds: number("rounds", true) ?? (full ? 7 : bars ? 5 : 3),
-    seconds: number("seconds", false) ?? (full ? 4 : bars ? 0.5 : 1),
-    warmup: number("warmup", false) ?? (full ? 2 : bars ? 0.5 : 0.6),
+    rounds: number("rounds", true) ?? (full ? 3 : bars ? 2 : 1),
+    slices: number("slices", true) ?? 15,
+    slice: number("slice", false) ?? 0.3,
+    seconds: number("seconds", false) ?? (full ? 4 : 1),
+    warmup: number("warmup", false),
     connections: number("connections", true),
   };
 }
@@ -88,6 +99,8 @@ function parse(args: readonly string[]) {
         scenario: { type: "string", multiple: true },
         server: { type: "string", multiple: true },
         rounds: { type: "string" },
+        slices: { type: "string" },
+        slice: { type: "string" },
         seconds: { type: "string" },
         warmup: { type: "string" },
         connections: { type: "string" },

@@ -1,9 +1,10 @@
 /**
- * Plans the runs of the suite: the servers and variants of each scenario, and their order in a round. Used by `run.ts`.
+ * Plans the runs of the suite: the servers and variants of each scenario, and their order in a turn. Used by `run.ts` and
+ * `slices.ts`.
  */
-import type { Job } from "./measure.ts";
 import type { Scenario, Variant } from "./scenarios.ts";
 import type { Found, TestedServer } from "./servers.ts";
+import type { Job } from "./start.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** A server that can be started on this machine. */
@@ -74,9 +75,9 @@ function variantsOf(
     .map(({ id, title }) => ({ id, title, server: id, load: [] }));
 }
 
-/**
- * Orders the jobs of one round. Every other round runs in reverse order, so that no server always follows the same one.
- */
-export function jobsOfRound(jobs: readonly Job[], round: number): readonly Job[] {
-  return round % 2 === 1 ? jobs : jobs.toReversed();
+/** Orders a turn: each pair of turns begins one place later, and the second of a pair runs in reverse order. */
+export function orderOfTurn<T>(all: readonly T[], turn: number): readonly T[] {
+  const first = all.length === 0 ? 0 : (turn >> 1) % all.length;
+  const order = [...all.slice(first), ...all.slice(0, first)];
+  return turn % 2 === 0 ? order : order.reverse();
 }

@@ -133,7 +133,7 @@ async function measure(): Promise<void> {
     const spread = spreadOf(pairs ?? []);
     if (spread !== undefined) {
       console.log(
-        `${name} / ${to}: deliveries ${spread.median.toFixed(2)} (${spread.min.toFixed(2)} to ${spread.max.toFixed(2)})`,
+        `${name} / ${to}: deliveries ${spread.median.toFixed(2)} (${spread.low.toFixed(2)} to ${spread.high.toFixed(2)})`,
       );
     }
   };
@@ -260,8 +260,8 @@ function medians(list: readonly Figures[]): Figures {
 
 function ranges(list: readonly Figures[]): string {
   const of = (name: keyof Figures, digits: number): string => {
-    const { min = Number.NaN, max = Number.NaN } = spreadOf(list.map((one) => one[name])) ?? {};
-    return `${min.toFixed(digits)} to ${max.toFixed(digits)}`;
+    const { low = Number.NaN, high = Number.NaN } = spreadOf(list.map((one) => one[name])) ?? {};
+    return `${low.toFixed(digits)} to ${high.toFixed(digits)}`;
   };
   return `[deliveries/s ${of("perSecond", 0)}; p99 ${of("p99Ms", 2)} ms; bystander ${of("bystander", 1)} ms/s]`;
 }

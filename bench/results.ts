@@ -9,9 +9,9 @@ import {
   noiseOf,
   pairRatios,
   quantile,
-  type RoundFigure,
   type Spread,
   spreadOf,
+  type TurnFigure,
 } from "./statistics.ts";
 
 /** A kind of figure that a run can have. */
@@ -30,15 +30,22 @@ export type Metric =
 export type Figures = Partial<Record<Metric, number>>;
 
 /**
- * The run of one variant in one round of one scenario. A run that lost or corrupted a reply is failed and has no
+ * A run of one variant of one scenario: a slice of its traffic, or the run of a fresh process. A run that lost or corrupted a reply is failed and has no
  * figures.
  */
 export type Run =
   | {
       readonly outcome: "measured";
-      readonly round: number;
+      /** Number of the turn, from 1. Runs of the same turn were made one right after the other, and are compared. */
+      readonly turn: number;
       readonly figures: Figures;
       readonly latency: Counts;
+      /** CPU time of the server in user mode, in seconds: sampled, so that only sums over many runs tell. */
+      readonly userSeconds: number;
+      /** CPU time of the server in the kernel, in seconds: sampled likewise. */
+      readonly kernelSeconds: number;
+      /** CPU time of the server since its slice before this one, in seconds. 0 in a process of its own. */
+      readonly idleCpuSeconds: number;
       /** CPU time of the server divided by elapsed time, in cores. */
       readonly serverCores: number;
       /** Share of the time, from 0 to 1, in which the busiest thread of the load was busy. */
@@ -48,7 +55,7 @@ export type Run =
        */
       readonly foreignCores: number;
     }
-  | { readonly outcome: "failed"; readonly round: number; readonly reason: string };
+  | { readonly outcome: "failed"; readonly turn: number; readonly reason: string };
 
 export interface VariantResult {
   readonly id: string;
@@ -75,7 +82,7 @@ export interface ScenarioResult {
 }
 
 /** Version of the JSON format of `SuiteResult`. */
-export const RESULT_VERSION = 2;
+export const RESULT_VERSION = 3;
 
 /** The result of a suite run, as in the JSON file. All reports are made from it. */
 export interface SuiteResult {
@@ -84,10 +91,14 @@ export interface SuiteResult {
   readonly settings: {
     readonly full: boolean;
     readonly rounds: number;
-    /** Counted time of a run, in seconds. */
+    /** Number of slices of each variant in a round. */
+    readonly slices: number;
+    /** Length of a slice, in seconds. */
+    readonly sliceSeconds: number;
+    /** Counted time of a run in a process of its own, in seconds. */
     readonly seconds: number;
-    /** Time before the counted time, in seconds. */
-    readonly warmup: number;
+    /** Warm-up in seconds: see `Scenario.warmupSeconds`. undefined: each scenario's own. */
+    readonly warmup: number | undefined;
   };
   /** Servers that couldn't take part, each with the reason. */
   readonly missing: readonly { readonly title: string; readonly reason: string }[];
@@ -97,24 +108,40 @@ export interface SuiteResult {
 export interface Ratio extends Spread {
   /** See `noiseOf`. */
   readonly noise: number;
-  /** Number of rounds in which both were measured. */
+  /** Number of turns in which both were measured. */
   readonly pairs: number;
 }
 
-/** Returns the figure of each round that was measured. */
-export function figuresOf(variant: VariantResult | undefined, metric: Metric): RoundFigure[] {
+/** Returns the figure of each turn that was measured. */
+export function figuresOf(variant: VariantResult | undefined, metric: Metric): TurnFigure[] {
   return (variant?.runs ?? []).flatMap((run) => {
     const value = run.outcome === "measured" ? run.figures[metric] : undefined;
-    return value === undefined ? [] : [{ round: run.round, value }];
+    return value === undefined ? [] : [{ turn: run.turn, value }];
   });
 }
 
-/** Divides one variant's figure by another's, round by round. undefined if the two have no measured round in common. */
+/** Divides one variant's figure by another's, turn by turn. undefined if the two have no measured turn in common. */
 export function ratioOf(scenario: ScenarioResult, metric: Metric, of: string, against: string): Ratio | undefined {
   const find = (id: string): VariantResult | undefined => scenario.variants.find((variant) => variant.id === id);
   const ratios = pairRatios(figuresOf(find(of), metric), figuresOf(find(against), metric));
   const spread = spreadOf(ratios);
   return spread && { ...spread, noise: noiseOf(ratios), pairs: ratios.length };
+}
+
+/** Part of a variant's CPU time that the kernel took, from 0 to 1, over all turns. undefined: not measured. */
+export function kernelShareOf(variant: VariantResult | undefined): number | undefined {
+  const measured = (variant?.runs ?? []).filter((run) => run.outcome === "measured");
+  const kernel = measured.reduce((sum, { kernelSeconds }) => sum + kernelSeconds, 0);
+  const user = measured.reduce((sum, { userSeconds }) => sum + userSeconds, 0);
+  return kernel + user > 0 ? kernel / (kernel + user) : undefined;
+}
+
+/** CPU time that a variant used between its slices, relative to that of its slices. 0 if nothing was measured. */
+export function idleShareOf({ runs }: VariantResult): number {
+  const measured = runs.filter((run) => run.outcome === "measured");
+  const idle = measured.reduce((sum, { idleCpuSeconds }) => sum + idleCpuSeconds, 0);
+  const counted = measured.reduce((sum, { userSeconds, kernelSeconds }) => sum + userSeconds + kernelSeconds, 0);
+  return counted > 0 ? idle / counted : 0;
 }
 
 /** Latencies in µs. */
@@ -124,12 +151,12 @@ export interface LatencyQuantiles {
   readonly p999: number;
 }
 
-/** The figures of one variant over all rounds. */
+/** The figures of one variant over all turns. */
 export interface Summary {
   readonly id: string;
   readonly title: string;
   readonly figures: Partial<Record<Metric, Spread>>;
-  /** Quantiles of the counts of all rounds together. undefined if nothing was counted. */
+  /** Quantiles of the counts of all turns together. undefined if nothing was counted. */
   readonly latency: LatencyQuantiles | undefined;
   /**
    * Ratio of the primary figures of the reference and this variant: see `ScenarioResult.switchboardOnly` for the

@@ -3,7 +3,7 @@
  * load on all of them in rounds, and writes the reports.
  *
  *     npm run bench [-- --full] [--list] [--scenario ID]… [--server ID]… [--custom-server NAME="COMMAND ARGS"]…
- *         [--rounds N] [--seconds S] [--warmup S] [--connections N] [--json FILE] [--html FILE] [--svg FILE]
+ *         [--rounds N] [--slices N] [--slice S] [--seconds S] [--warmup S] [--connections N] [--json FILE] [--html FILE] [--svg FILE]
  *         [--markdown FILE]
  *
  * Exit code: 1 if a run of a scenario's reference variant failed, 2 for invalid flags. The method is in
@@ -15,8 +15,8 @@ import { dirname, join, relative, resolve } from "node:path";
 import { createCertificate } from "./certificate.ts";
 import { readEnvironment, usableCores } from "./environment.ts";
 import { type BenchFlags, HELP, parseFlags } from "./flags.ts";
-import { measure, type RunSettings } from "./measure.ts";
-import { jobsOfRound, planScenarioRuns, type ReadyServer, type ScenarioRun } from "./plan.ts";
+import { measure } from "./measure.ts";
+import { orderOfTurn, planScenarioRuns, type ReadyServer, type ScenarioRun } from "./plan.ts";
 import { Progress } from "./progress.ts";
 import { formatFigure } from "./report/format.ts";
 import { htmlReport } from "./report/html.ts";
@@ -24,14 +24,23 @@ import { markdownReport } from "./report/markdown.ts";
 import { chartSvg } from "./report/svg.ts";
 import { terminalReport } from "./report/terminal.ts";
 import { RESULT_VERSION, type Run, type ScenarioResult, type SuiteResult } from "./results.ts";
-import { SCENARIOS } from "./scenarios.ts";
+import { SCENARIOS, type Scenario } from "./scenarios.ts";
 import { HAS_TASKSET } from "./server-process.ts";
 import { SERVERS } from "./servers.ts";
+import { measureInSlices } from "./slices.ts";
+import { countsInSlices, type Job, type RunSettings } from "./start.ts";
 import { URING_THRESHOLDS } from "./thresholds.ts";
 import { UsageError } from "./usage-error.ts";
 
 const flags = readFlags();
-const settings = { full: flags.full, rounds: flags.rounds, seconds: flags.seconds, warmup: flags.warmup };
+const settings: SuiteResult["settings"] = {
+  full: flags.full,
+  rounds: flags.rounds,
+  slices: flags.slices,
+  sliceSeconds: flags.slice,
+  seconds: flags.seconds,
+  warmup: flags.warmup,
+};
 const { customServers, servers: selectedServers } = flags;
 const servers = [...SERVERS.filter((server) => customServers.every(({ id }) => id !== server.id)), ...customServers];
 const candidates = await Promise.all(servers.map(async (server) => ({ server, found: await server.find() })));
@@ -97,8 +106,7 @@ async function runAll(): Promise<SuiteResult> {
   const environment = readEnvironment(versions);
   const directory = mkdtempSync(join(os.tmpdir(), "switchboard-bench-"));
   const runSettings: RunSettings = {
-    seconds: settings.seconds,
-    warmup: settings.warmup,
+    ...settings,
     connections: flags.connections,
     cores: usableCores(),
     tls: { key: join(directory, "key.pem"), cert: join(directory, "cert.pem") },
@@ -106,7 +114,10 @@ async function runAll(): Promise<SuiteResult> {
   const { key, cert } = createCertificate();
   writeFileSync(runSettings.tls.key, key);
   writeFileSync(runSettings.tls.cert, cert);
-  const progress = new Progress(scenarioRuns.reduce((sum, { jobs }) => sum + jobs.length, 0) * settings.rounds);
+  const steps = scenarioRuns.map(({ scenario, jobs }) =>
+    countsInSlices(scenario) ? settings.slices : scenario.runsPerRound * jobs.length,
+  );
+  const progress = new Progress(steps.reduce((sum, count) => sum + count, 0) * settings.rounds);
   const scenarios: ScenarioResult[] = [];
   for (const scenarioRun of scenarioRuns) scenarios.push(await runScenario(scenarioRun, runSettings, progress));
   progress.close();
@@ -114,32 +125,58 @@ async function runAll(): Promise<SuiteResult> {
   return { version: RESULT_VERSION, environment, settings, missing, scenarios };
 }
 
-/** Runs a scenario round by round, so that a change on the machine affects all variants. */
-async function runScenario(
+/** Runs a scenario, with its servers in turns, so that a change on the machine affects all variants. */
+async function runScenario(run: ScenarioRun, runSettings: RunSettings, progress: Progress): Promise<ScenarioResult> {
+  const { scenario, jobs } = run;
+  const runs = countsInSlices(scenario)
+    ? await runSlices(run, runSettings, progress)
+    : await runProcesses(run, runSettings, progress);
+  const { id, title, group, unit, primary, reference } = scenario;
+  const variants = jobs.map((job) => ({ id: job.variant.id, title: job.variant.title, runs: runs.get(job) ?? [] }));
+  return { id, title, group, unit, primary, reference, switchboardOnly: scenario.variants !== undefined, variants };
+}
+
+/** Makes the runs of a scenario that counts in slices. Each round starts the servers afresh. */
+async function runSlices(
   { scenario, jobs }: ScenarioRun,
   runSettings: RunSettings,
   progress: Progress,
-): Promise<ScenarioResult> {
-  const runs = new Map<string, Run[]>(jobs.map(({ variant }) => [variant.id, []]));
-  for (let round = 1; round <= settings.rounds; round++) {
-    for (const job of jobsOfRound(jobs, round)) {
-      progress.begin(`${scenario.title}, round ${round}: ${job.variant.title}`);
-      const run = await measure(job, round, runSettings);
-      runs.get(job.variant.id)?.push(run);
-      progress.end(
-        run.outcome === "failed"
-          ? `failed: ${run.reason}`
-          : formatFigure(scenario.primary, run.figures[scenario.primary]),
-      );
+): Promise<ReadonlyMap<Job, readonly Run[]>> {
+  const runs = new Map<Job, Run[]>(jobs.map((job) => [job, []]));
+  for (let round = 0; round < settings.rounds; round++) {
+    const measured = await measureInSlices(jobs, round * settings.slices + 1, runSettings, {
+      warming: ({ variant }) => progress.begin(`${scenario.title}: ${variant.title} warms up`),
+      turnBegan: (turn) => progress.begin(`${scenario.title}, turn ${turn}`),
+      turnEnded: (_, ofTurn) =>
+        progress.end(
+          [...ofTurn].map(([{ variant }, run]) => `${variant.title} ${outcomeOf(scenario, run)}`).join(", "),
+        ),
+    });
+    for (const [job, ofRound] of measured) runs.get(job)?.push(...ofRound);
+  }
+  return runs;
+}
+
+/** Makes the runs of a scenario whose every run has a process of its own. */
+async function runProcesses(
+  { scenario, jobs }: ScenarioRun,
+  runSettings: RunSettings,
+  progress: Progress,
+): Promise<ReadonlyMap<Job, readonly Run[]>> {
+  const runs = new Map<Job, Run[]>(jobs.map((job) => [job, []]));
+  for (let turn = 1; turn <= settings.rounds * scenario.runsPerRound; turn++) {
+    for (const job of orderOfTurn(jobs, turn)) {
+      progress.begin(`${scenario.title}, turn ${turn}: ${job.variant.title}`);
+      const run = await measure(job, turn, runSettings);
+      runs.get(job)?.push(run);
+      progress.end(outcomeOf(scenario, run));
     }
   }
-  const { id, title, group, unit, primary, reference } = scenario;
-  const variants = jobs.map(({ variant }) => ({
-    id: variant.id,
-    title: variant.title,
-    runs: runs.get(variant.id) ?? [],
-  }));
-  return { id, title, group, unit, primary, reference, switchboardOnly: scenario.variants !== undefined, variants };
+  return runs;
+}
+
+function outcomeOf({ primary }: Scenario, run: Run): string {
+  return run.outcome === "failed" ? `failed: ${run.reason}` : formatFigure(primary, run.figures[primary]);
 }
 
 function writeReports(result: SuiteResult): void {

@@ -48,15 +48,20 @@ export interface Scenario {
   readonly cores: "one" | "all";
   /** True if the scenario is part of the run without `--full`. */
   readonly quick: boolean;
-  /** Factor for the counted time of the suite. */
+  /** Factor for the counted time of a run in a process of its own. */
   readonly durationFactor: number;
+  /** Number of runs of each variant in a round, each in a fresh process. Not used by scenarios that count in slices. */
+  readonly runsPerRound: number;
   /**
    * "uncached": count all CPU since the server listens, without a warm-up and without a cache of compiled code.
    * "cached": the same with Node's cache of compiled code. undefined: after a warm-up.
    */
   readonly cold: "uncached" | "cached" | undefined;
-  /** Factor for the warm-up of the suite: above 1 where code runs so seldom that the engine would still compile it. */
-  readonly warmupFactor: number;
+  /**
+   * Warm-up, until the engine has compiled the code. Where the scenario counts in slices: CPU of the server, in seconds.
+   * Otherwise: time before the counted time, in seconds.
+   */
+  readonly warmupSeconds: number;
 }
 
 const ECHO: Omit<Scenario, "id" | "title" | "load"> = {
@@ -74,7 +79,8 @@ const ECHO: Omit<Scenario, "id" | "title" | "load"> = {
   quick: false,
   cold: undefined,
   durationFactor: 1,
-  warmupFactor: 1,
+  runsPerRound: 3,
+  warmupSeconds: 3,
 };
 
 const SIZES = [
@@ -181,7 +187,7 @@ const connections: readonly Scenario[] = [
     echoOnlyServers: "full",
     quick: true,
     // V8 optimises most functions of a connection while the connections from 16,000 to 20,000 come.
-    warmupFactor: 10,
+    warmupSeconds: 4,
   },
   ...(["uncached", "cached"] as const).map((cold) => ({
     ...ECHO,
@@ -204,6 +210,7 @@ const connections: readonly Scenario[] = [
     primary: "bytesPerConnection",
     load: ["--scenario", "idle", "--connections", "6000", "--step", "2000"],
     needs: ["idle"],
+    runsPerRound: 2,
     echoOnlyServers: "full",
     quick: true,
   },
@@ -238,6 +245,7 @@ const shards: readonly Scenario[] = [
     primary: "p99Micros",
     server: ["--mode", "isolation", "--busy", "50000"],
     program: "isolation",
+    warmupSeconds: 0.6,
     load: [],
     variants: [
       variant("quiet", "no actor works", []),
@@ -258,6 +266,7 @@ const shards: readonly Scenario[] = [
     primary: "perSecond",
     server: ["--mode", "bus"],
     program: "bus",
+    warmupSeconds: 0.6,
     load: ["--subscribers", "1", "--burst", "4000", "--inflight", "4"],
     variants: [variant("across", "across shards", ["--across"]), variant("within", "within a shard", [])],
     reference: "within",
@@ -272,6 +281,7 @@ const shards: readonly Scenario[] = [
     unit: "delivery",
     server: ["--mode", "bus"],
     program: "bus",
+    warmupSeconds: 0.6,
     load: ["--subscribers", "500", "--burst", "16", "--inflight", "2"],
     variants: [variant("across", "across shards", ["--across"]), variant("within", "within a shard", [])],
     reference: "within",
@@ -302,6 +312,7 @@ const streams: readonly Scenario[] = [
     primary: "perSecond",
     server: ["--mode", "stream", "--history", "100"],
     program: "stream-publish",
+    warmupSeconds: 0.6,
     load: ["--streams", "10000", "--burst", "4000", "--connections", "4"],
     variants: [variant("one", "1 shard", [], "switchboard"), variant("two", "2 shards", [])],
     reference: "two",
@@ -327,6 +338,7 @@ const streams: readonly Scenario[] = [
     unit: "connection",
     server: ["--mode", "stream", "--history", "100"],
     program: "stream-resume",
+    warmupSeconds: 0.6,
     load: ["--clients", "10000", "--streams", "100"],
     variants: [
       variant("behind", "each 50 behind", ["--missed", "50"], "switchboard"),

@@ -5,9 +5,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import os from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 
-const LISTEN_TIMEOUT_MS = 20_000;
+const LISTEN_TIMEOUT_MS = 60_000;
 const END_TIMEOUT_MS = 3_000;
 /** Memory counts as settled if it changed by less than this share in an interval. */
 const SETTLED = 0.002;
@@ -16,20 +16,27 @@ const SETTLE_INTERVALS = 5;
 /** Unit of the times in /proc/PID/stat and /proc/stat. */
 const TICKS_PER_SECOND = 100;
 
-export type Child = ChildProcessByStdio<null, Readable, Readable>;
+export type Child = ChildProcessByStdio<Writable | null, Readable, Readable>;
+
+/** CPU time of each thread of a process so far, in nanoseconds, by the id of the thread. */
+export type ThreadTimes = ReadonlyMap<string, number>;
 
 /**
  * Starts a program on the given cores, or on all cores if they are undefined or `taskset` isn't installed.
  *
- * @param cold True to disable the cache of compiled code
+ * @param options `cold` disables the cache of compiled code. `stdin` says whether the program gets a standard input.
  */
-export function spawnOn(cores: readonly number[] | undefined, command: readonly string[], cold = false): Child {
+export function spawnOn(
+  cores: readonly number[] | undefined,
+  command: readonly string[],
+  { cold = false, stdin = "ignore" }: { readonly cold?: boolean; readonly stdin?: "ignore" | "pipe" } = {},
+): Child {
   const pinned = cores === undefined || !HAS_TASKSET ? command : ["taskset", "-c", cores.join(","), ...command];
   const [program = "", ...args] = pinned;
   const env = cold
     ? { ...process.env, NODE_DISABLE_COMPILE_CACHE: "1" }
     : { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env };
-  return spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env });
+  return spawn(program, args, { stdio: [stdin, "pipe", "pipe"], env }) as Child;
 }
 
 /**
@@ -47,14 +54,14 @@ export class ServerProcess {
 
   /**
    * Starts a server and waits until it listens. Rejects, with the end of the server's stderr, if the server exits first
-   * or doesn't listen within 20 seconds.
+   * or doesn't listen within a minute.
    */
   static async start(
     command: readonly string[],
     cores: readonly number[] | undefined,
     cold = false,
   ): Promise<ServerProcess> {
-    const child = spawnOn(cores, command, cold);
+    const child = spawnOn(cores, command, { cold });
     let errorOutput = "";
     child.stderr.on("data", (chunk) => {
       errorOutput = (errorOutput + chunk).slice(-2_000);
@@ -86,16 +93,31 @@ export class ServerProcess {
    * (hundredths of a second) if the kernel has no schedstat.
    */
   cpuSeconds(): number {
+    return cpuSecondsBetween(new Map(), this.threadTimes());
+  }
+
+  /** CPU time of each thread so far, from the same sources as `cpuSeconds`. */
+  threadTimes(): ThreadTimes {
     const directory = `/proc/${this.#child.pid}`;
     try {
-      let nanoseconds = 0;
-      for (const thread of readdirSync(`${directory}/task`)) {
-        nanoseconds += Number(readFileSync(`${directory}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
-      }
-      return nanoseconds / 1e9;
+      const threads = readdirSync(`${directory}/task`);
+      return new Map(
+        threads.map((thread) => {
+          const schedstat = readFileSync(`${directory}/task/${thread}/schedstat`, "utf8");
+          return [thread, Number(schedstat.split(" ")[0])];
+        }),
+      );
     } catch {
-      return cpuSecondsOfStat(readFileSync(`${directory}/stat`, "utf8"));
+      return new Map([["all", cpuSecondsOfStat(readFileSync(`${directory}/stat`, "utf8")) * 1e9]]);
     }
+  }
+
+  /**
+   * CPU time of all threads so far in user mode and in the kernel, in seconds. The kernel samples the mode at its timer
+   * ticks (250 a second here), so only the sum over many slices is good to a few percent.
+   */
+  modeSeconds(): ModeSeconds {
+    return modeSecondsOfStat(readFileSync(`/proc/${this.#child.pid}/stat`, "utf8"));
   }
 
   /** Waits, for a second at most, until the resident memory has settled. Returns the memory in bytes. */
@@ -132,13 +154,32 @@ export class ServerProcess {
   }
 }
 
-/**
- * Reads the CPU time, in seconds, from /proc/PID/stat: fields 14 and 15. The program's name before them may contain
- * spaces.
- */
-export function cpuSecondsOfStat(stat: string): number {
+/** CPU time in user mode and in the kernel, in seconds. */
+export interface ModeSeconds {
+  readonly user: number;
+  readonly kernel: number;
+}
+
+/** Reads CPU times from /proc/PID/stat: fields 14 and 15. The program's name before them may contain spaces. */
+function modeSecondsOfStat(stat: string): ModeSeconds {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  return { user: Number(fields[11]) / TICKS_PER_SECOND, kernel: Number(fields[12]) / TICKS_PER_SECOND };
+}
+
+/** Reads the CPU time in both modes, in seconds, from /proc/PID/stat. */
+export function cpuSecondsOfStat(stat: string): number {
+  const { user, kernel } = modeSecondsOfStat(stat);
+  return user + kernel;
+}
+
+/**
+ * CPU time between two readings, in seconds. A thread that began after the first reading counts in full. A thread that
+ * has ended counts nothing: its time is no longer known, and the sum over all threads would go back by all of it.
+ */
+export function cpuSecondsBetween(before: ThreadTimes, after: ThreadTimes): number {
+  let nanoseconds = 0;
+  for (const [thread, time] of after) nanoseconds += time - (before.get(thread) ?? 0);
+  return nanoseconds / 1e9;
 }
 
 /**

@@ -46,6 +46,8 @@ const ECHO_ONLY = { abilities: ["storm" as const], echoOnly: true, threads: 1, g
 /** Id of the server that `Scenario.reference` names, and of the same server over io_uring. */
 export const OURS = "switchboard";
 export const OURS_OVER_URING = "switchboard-uring";
+/** Id of the server that does the least that a server can. */
+export const FLOOR = "epoll";
 
 export const SERVERS: readonly TestedServer[] = [
   {
@@ -92,7 +94,7 @@ export const SERVERS: readonly TestedServer[] = [
   },
   {
     ...ECHO_ONLY,
-    id: "epoll",
+    id: FLOOR,
     title: "plain epoll, C",
     abilities: ["storm", "fanout", "long", "idle"],
     find: compileEpoll,

@@ -38,35 +38,60 @@ export function quantile(counts: Counts, part: number): number {
   return Number.NaN;
 }
 
-/** A figure of one round, counted from 1. */
-export interface RoundFigure {
-  readonly round: number;
+/** A figure of one turn, counted from 1. */
+export interface TurnFigure {
+  readonly turn: number;
   readonly value: number;
 }
 
 /**
- * Divides figures by those of the same round, because what disturbs the machine in a round disturbs both. Rounds that
- * only one list has are left out.
+ * Divides figures by those of the same turn, because what disturbs the machine in a turn disturbs both. Turns that only
+ * one list has are left out.
  */
-export function pairRatios(dividends: readonly RoundFigure[], divisors: readonly RoundFigure[]): number[] {
-  const byRound = new Map(divisors.map(({ round, value }) => [round, value]));
-  return dividends.flatMap(({ round, value }) => {
-    const divisor = byRound.get(round);
+export function pairRatios(dividends: readonly TurnFigure[], divisors: readonly TurnFigure[]): number[] {
+  const byTurn = new Map(divisors.map(({ turn, value }) => [turn, value]));
+  return dividends.flatMap(({ turn, value }) => {
+    const divisor = byTurn.get(turn);
     return divisor === undefined || divisor === 0 ? [] : [value / divisor];
   });
 }
 
-/** Median, minimum and maximum of several figures. */
+/** Median of several figures, and the ends of its interval: see `intervalOf`. */
 export interface Spread {
   readonly median: number;
-  readonly min: number;
-  readonly max: number;
+  readonly low: number;
+  readonly high: number;
 }
 
 /** Returns the spread. undefined for an empty list. */
 export function spreadOf(numbers: readonly number[]): Spread | undefined {
   if (numbers.length === 0) return undefined;
-  return { median: median(numbers), min: Math.min(...numbers), max: Math.max(...numbers) };
+  const [low, high] = intervalOf(numbers);
+  return { median: median(numbers), low, high };
+}
+
+const CONFIDENCE = 0.95;
+
+/**
+ * Returns the ends of the interval in which the true median lies with a confidence of at least 95 %, whatever the
+ * distribution of the figures: the order statistics of the sign test (Conover, Practical Nonparametric Statistics,
+ * section 3.2). With fewer than nine figures the ends are the least and the greatest, which for fewer than six is less
+ * sure than 95 %.
+ */
+function intervalOf(numbers: readonly number[]): readonly [low: number, high: number] {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const count = sorted.length;
+  // Each figure is above the true median with a chance of one half. `below` is the chance that at most `cut` figures are.
+  let cut = 0;
+  let chance = 0.5 ** count;
+  let below = chance;
+  for (;;) {
+    chance *= (count - cut) / (cut + 1);
+    if (below + chance > (1 - CONFIDENCE) / 2) break;
+    below += chance;
+    cut++;
+  }
+  return [sorted[cut] ?? Number.NaN, sorted[count - 1 - cut] ?? Number.NaN];
 }
 
 /** Factor from the median absolute deviation to the standard deviation, in a normal distribution. */

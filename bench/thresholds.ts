@@ -1,10 +1,10 @@
 /** The limits that a result should keep, and the check against them. The reports show both. */
-import { figuresOf, type Metric, ratioOf, type SuiteResult } from "./results.ts";
-import { OURS, OURS_OVER_URING, SERVERS } from "./servers.ts";
+import { figuresOf, kernelShareOf, type Metric, ratioOf, type ScenarioResult, type SuiteResult } from "./results.ts";
+import { FLOOR, OURS, OURS_OVER_URING, SERVERS } from "./servers.ts";
 import { spreadOf } from "./statistics.ts";
 
 /**
- * A limit for the figure of one variant, or for the ratio of that figure to another variant's, taken round by round.
+ * A limit for the figure of one variant, or for the ratio of that figure to another variant's, taken turn by turn.
  */
 export interface Threshold {
   /** Id of the scenario. */
@@ -92,11 +92,25 @@ export interface ThresholdCheck {
   readonly threshold: Threshold;
   /** Title for reports: "Echo 20 B, 1 in flight: CPU against ws". */
   readonly title: string;
-  /** Median over the rounds. undefined: not measured. */
+  /** Median over the turns. undefined: not measured. */
   readonly figure: number | undefined;
-  /** Least and greatest figure of a round. */
-  readonly range: readonly [number, number] | undefined;
+  /** Interval of the median: see `Spread`. */
+  readonly interval: readonly [low: number, high: number] | undefined;
+  /** For a ratio of CPU: what can't be undercut. Otherwise undefined. */
+  readonly floors: Floors | undefined;
+  /** True for a limit of CPU that isn't met, and that the variant's time in the kernel alone already exceeds. */
+  readonly belowKernel: boolean;
   readonly verdict: "met" | "not met" | "no limit" | "not measured";
+}
+
+/** Parts of CPU, each divided by the whole CPU of the server that the threshold compares with. */
+export interface Floors {
+  /** The variant's time in the kernel. */
+  readonly kernel: number | undefined;
+  /** The whole CPU of the server in C. */
+  readonly c: number | undefined;
+  /** The time of the server in C in the kernel. */
+  readonly cKernel: number | undefined;
 }
 
 const METRIC_NAMES: Readonly<Record<Metric, string>> = {
@@ -122,9 +136,28 @@ export function checkThresholds(result: SuiteResult, thresholds: readonly Thresh
       against === undefined
         ? spreadOf(figuresOf(measured, metric).map(({ value }) => value))
         : ratioOf(scenario, metric, variant, against);
-    const range = spread && ([spread.min, spread.max] as const);
-    return [{ threshold, title, figure: spread?.median, range, verdict: verdictOf(spread?.median, limit) }];
+    const figure = spread?.median;
+    const interval = spread && ([spread.low, spread.high] as const);
+    const verdict = verdictOf(figure, limit);
+    const floors = floorsOf(scenario, threshold);
+    const bar = limit !== undefined && "atMost" in limit ? limit.atMost : Number.POSITIVE_INFINITY;
+    const belowKernel = verdict === "not met" && (floors?.kernel ?? 0) > bar;
+    return [{ threshold, title, figure, interval, floors, belowKernel, verdict }];
   });
+}
+
+function floorsOf(scenario: ScenarioResult, { metric, variant, against }: Threshold): Floors | undefined {
+  if (metric !== "cpuMicros" || against === undefined) return undefined;
+  const partOf = (id: string, part: number | undefined): number | undefined => {
+    const ratio = ratioOf(scenario, metric, id, against);
+    return ratio && part && ratio.median * part;
+  };
+  const kernelPart = (id: string): number | undefined => kernelShareOf(scenario.variants.find((one) => one.id === id));
+  return {
+    kernel: partOf(variant, kernelPart(variant)),
+    c: against === FLOOR ? undefined : partOf(FLOOR, 1),
+    cKernel: partOf(FLOOR, kernelPart(FLOOR)),
+  };
 }
 
 function verdictOf(figure: number | undefined, limit: Threshold["limit"]): ThresholdCheck["verdict"] {

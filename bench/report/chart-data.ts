@@ -62,8 +62,8 @@ function orderOf(id: string): number {
   return at < 0 ? Number.POSITIVE_INFINITY : at;
 }
 
-function inverse({ median, min, max }: Spread): Spread {
-  return { median: 1 / median, min: 1 / max, max: 1 / min };
+function inverse({ median, low, high }: Spread): Spread {
+  return { median: 1 / median, low: 1 / high, high: 1 / low };
 }
 
 /** Makes bars for the primary figure of a scenario and for its throughput. */

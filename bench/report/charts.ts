@@ -11,8 +11,8 @@ import type {
 
 export interface Point {
   readonly median: number;
-  readonly min: number;
-  readonly max: number;
+  readonly low: number;
+  readonly high: number;
 }
 
 export interface BarsData {
@@ -70,8 +70,8 @@ export function barsChart({ name, lessIsBetter, bars }: BarsData): Chart {
         formatter: (item: unknown) => {
           const bar = bars[(item as { dataIndex: number }).dataIndex];
           if (bar === undefined) return "";
-          const [min, max] = [bar.min, bar.max].map((value) => Number(value.toPrecision(4)).toLocaleString("en-US"));
-          return `<b>${bar.title}</b>: ${bar.label}<br>rounds from ${min} to ${max}`;
+          const [low, high] = [bar.low, bar.high].map((value) => Number(value.toPrecision(4)).toLocaleString("en-US"));
+          return `<b>${bar.title}</b>: ${bar.label}<br>median from ${low} to ${high}`;
         },
       },
       grid: { left: 128, right: 92, top: 50, height },
@@ -99,12 +99,12 @@ export function barsChart({ name, lessIsBetter, bars }: BarsData): Chart {
         {
           type: "custom",
           silent: true,
-          data: bars.map(({ max }, i) => [max, i]),
+          data: bars.map(({ high }, i) => [high, i]),
           renderItem: (({ dataIndex }, api) => {
             const bar = bars[dataIndex];
             if (bar === undefined) return null;
-            const [x2 = 0, y = 0] = api.coord([bar.max, dataIndex]);
-            const [x1 = 0] = api.coord([bar.min, dataIndex]);
+            const [x2 = 0, y = 0] = api.coord([bar.high, dataIndex]);
+            const [x1 = 0] = api.coord([bar.low, dataIndex]);
             const cap = (x: number) => ({
               type: "line" as const,
               shape: { x1: x, x2: x, y1: y - 4, y2: y + 4 },

@@ -1,10 +1,10 @@
 /** Figures and their names as text. Used by all reports. */
-import type { Metric, ScenarioResult } from "../results.ts";
+import type { Metric, ScenarioResult, SuiteResult } from "../results.ts";
 
 /** Returns the name of a scenario's primary figure. */
 export function figureName({ primary, unit }: Pick<ScenarioResult, "primary" | "unit">): string {
   if (primary === "perSecond") return `${unit.replace(/sh$/, "she")}s per second`;
-  if (primary === "p99Micros") return "p99 of a round";
+  if (primary === "p99Micros") return "p99 of a run";
   return `${primary === "cpuMicros" ? "CPU" : "memory"} per ${unit}`;
 }
 
@@ -27,6 +27,17 @@ export function formatFigure(metric: Metric, value: number | undefined): string 
 export function formatLatency(micros: number | undefined): string {
   if (micros === undefined) return "";
   return micros < 1_000 ? `${significant(micros)} µs` : `${significant(micros / 1_000)} ms`;
+}
+
+/** Describes how a result was measured. */
+export function formatSettings({ rounds, slices, sliceSeconds, seconds }: SuiteResult["settings"]): string {
+  const roundsText = rounds === 1 ? "1 round" : `${rounds} rounds`;
+  return `${roundsText} of ${slices} slices of ${sliceSeconds} s; ${seconds} s where each run has a process of its own`;
+}
+
+/** Formats a share from 0 to 1 in whole percent. */
+export function formatPercent(share: number): string {
+  return `${Math.round(share * 100)} %`;
 }
 
 export function formatRatio(ratio: number): string {

@@ -6,10 +6,10 @@ import { type SuiteResult, type Summary, summarize } from "../results.ts";
 import { checkThresholds } from "../thresholds.ts";
 import { barsOf, curvesOf, multiplesOf } from "./chart-data.ts";
 import { barsChart, type Chart, curvesChart } from "./charts.ts";
-import { comparedWith, figureName, formatFigure, formatLatency, formatRatio } from "./format.ts";
+import { comparedWith, figureName, formatFigure, formatLatency, formatRatio, formatSettings } from "./format.ts";
 import { multiplesChart } from "./multiples-chart.ts";
 import { drawSvg } from "./svg.ts";
-import { disturbance, formatLimit, formatThresholdFigure } from "./terminal.ts";
+import { formatLimit, formatThresholdFigure, formatVerdict, remarks } from "./terminal.ts";
 
 const require = createRequire(import.meta.url);
 /** Modules of the page's script, each after the modules that it imports. */
@@ -98,42 +98,47 @@ function environment({ environment: env, settings }: SuiteResult): string {
     ["versions", versions.join(", ")],
     ["commit", env.commit],
     ["when", env.date.slice(0, 16).replace("T", " ")],
-    [
-      "how",
-      `${env.command}: ${settings.rounds} round${settings.rounds === 1 ? "" : "s"} of ${settings.seconds} s after ${settings.warmup} s of warm-up`,
-    ],
+    ["how", `${env.command}: ${formatSettings(settings)}`],
   ];
   return `<dl>${rows.map(([name, value]) => `<dt>${name}</dt><dd>${escapeHtml(value)}</dd>`).join("")}</dl>
-<p>Each server is a process of its own on one core, and the load runs on another. Servers take turns within each round. CPU is what the
-operating system accounts to the whole server, all its threads. Every reply is checked: runs that lost or corrupted one don't count.
-Ratios are taken round by round; figures are medians over the rounds.</p>`;
+<p>Each server is a process of its own on one core, and the load runs on another. All servers of a scenario are alive and warm, and take
+turns by slices; in cold storms, memory and the scenarios across shards, each run has a fresh process. CPU is what the operating system
+accounts to the whole server, all its threads. Every reply is checked: runs that lost or corrupted one don't count. Ratios are taken turn
+by turn; figures are medians over the turns, with the interval in which the true median lies with 95 % confidence.</p>`;
 }
 
 function warnings(result: SuiteResult): string {
   const lines = result.missing.map(({ title, reason }) => `${title} took no part: ${reason}`);
-  const disturbed = disturbance(result);
-  if (disturbed !== undefined) lines.unshift(disturbed);
+  lines.unshift(...remarks(result));
   return lines.map((line) => `<p class="warning">${escapeHtml(line)}</p>`).join("");
 }
 
 function thresholdSection(result: SuiteResult): string {
   const checks = checkThresholds(result);
   if (checks.length === 0) return "";
-  const rows = checks.map(({ title, threshold, figure, verdict }) => {
-    const cells = [formatThresholdFigure(threshold, figure), formatLimit(threshold)]
-      .map((cell) => `<td>${escapeHtml(cell)}</td>`)
-      .join("");
-    const shown = verdict === "no limit" ? "" : verdict;
-    return `<tr><th>${escapeHtml(title)}</th>${cells}<td class="${verdict.replace(" ", "-")}">${shown}</td></tr>`;
+  const rows = checks.map((check) => {
+    const { title, threshold, figure, interval, floors, verdict } = check;
+    const format = (value: number | undefined): string => formatThresholdFigure(threshold, value);
+    const cells = [
+      format(figure),
+      interval === undefined ? "" : interval.map(format).join(" to "),
+      format(floors?.kernel),
+      format(floors?.cKernel),
+      format(floors?.c),
+      formatLimit(threshold),
+    ].map((cell) => `<td>${escapeHtml(cell)}</td>`);
+    const shown = escapeHtml(formatVerdict(check));
+    return `<tr><th>${escapeHtml(title)}</th>${cells.join("")}<td class="${verdict.replace(" ", "-")}">${shown}</td></tr>`;
   });
-  return `<h2>Thresholds</h2><section><table><thead><tr><th></th><td>measured</td><td>limit</td><td></td></tr></thead>${rows.join("")}</table></section>`;
+  const head = ["measured", "interval", "its kernel time", "C's kernel time", "C in all", "limit", ""];
+  return `<h2>Thresholds</h2><section><table><thead><tr><th></th>${head.map((cell) => `<td>${cell}</td>`).join("")}</tr></thead>${rows.join("")}</table></section>`;
 }
 
 function scenarioSection(scenario: SuiteResult["scenarios"][number], charts: Charts): string {
   const bars = barsOf(scenario).map((data) => charts.draw("barsChart", barsChart, data, 520));
   const curves = curvesOf(scenario);
   if (curves !== undefined) bars.push(charts.draw("curvesChart", curvesChart, curves, 520));
-  const head = [figureName(scenario), "per second", "p50", "p99", "p99.9", comparedWith(scenario), "rounds from, to"];
+  const head = [figureName(scenario), "per second", "p50", "p99", "p99.9", comparedWith(scenario), "interval"];
   const rows = summarize(scenario).map((summary) => {
     const cells = cellsOf(summary, scenario).map((cell) => `<td>${escapeHtml(cell)}</td>`);
     const failures = summary.failures.map(
@@ -156,7 +161,7 @@ function cellsOf(
     ...[latency?.p50, latency?.p99, latency?.p999].map(formatLatency),
     ...(ratio === undefined || id === scenario.reference
       ? ["", ""]
-      : [formatRatio(ratio.median), `${formatRatio(ratio.min)} to ${formatRatio(ratio.max)}`]),
+      : [formatRatio(ratio.median), `${formatRatio(ratio.low)} to ${formatRatio(ratio.high)}`]),
   ];
 }
 

@@ -1,11 +1,8 @@
 /** The report as Markdown tables, for README.md: the figures of all servers, and the thresholds. */
-import { ratioOf, type ScenarioResult, type SuiteResult, summarize } from "../results.ts";
+import { kernelShareOf, type ScenarioResult, type SuiteResult, summarize } from "../results.ts";
 import { checkThresholds, type Threshold } from "../thresholds.ts";
-import { figureName, formatFigure, formatRatio } from "./format.ts";
-import { disturbance, formatLimit, formatThresholdFigure } from "./terminal.ts";
-
-/** Id of the server that does the least that a server can. */
-const FLOOR = "epoll";
+import { figureName, formatFigure, formatPercent, formatSettings } from "./format.ts";
+import { formatLimit, formatThresholdFigure, formatVerdict, remarks } from "./terminal.ts";
 
 /**
  * Formats the scenarios that compare servers, a row for each, and the outcome of the thresholds.
@@ -18,7 +15,7 @@ export function markdownReport(result: SuiteResult, thresholds: readonly Thresho
   const { environment, settings } = result;
   const versions = Object.entries(environment.versions).map(([id, version]) => `${id} ${version}`);
   const parts = [
-    `${environment.date.slice(0, 16)}, ${environment.cpu}, ${environment.kernel}, ${versions.join(", ")}; medians of ${settings.rounds} rounds of ${settings.seconds} s.`,
+    `${environment.date.slice(0, 16)}, ${environment.cpu}, ${environment.kernel}, ${versions.join(", ")}; medians of ${formatSettings(settings)}. In parentheses: the part of the CPU that the kernel took.`,
     table(
       ["", ...titles.values()],
       scenarios.map((scenario) => [
@@ -27,17 +24,24 @@ export function markdownReport(result: SuiteResult, thresholds: readonly Thresho
       ]),
     ),
     table(
-      ["bar", "measured", "range", "limit", "the floor in C", ""],
-      checkThresholds(result, thresholds).map(({ threshold, title, figure, range, verdict }) => [
-        title,
-        formatThresholdFigure(threshold, figure),
-        range === undefined ? "" : range.map((end) => formatThresholdFigure(threshold, end)).join(" to "),
-        formatLimit(threshold),
-        floorOf(result, threshold),
-        verdict,
-      ]),
+      ["bar", "measured", "interval", "limit", "its kernel time", "C's kernel time", "C in all", ""],
+      checkThresholds(result, thresholds).map((check) => {
+        const { threshold, title, figure, interval, floors } = check;
+        const format = (value: number | undefined): string => formatThresholdFigure(threshold, value);
+        return [
+          title,
+          format(figure),
+          interval === undefined ? "" : interval.map(format).join(" to "),
+          formatLimit(threshold),
+          format(floors?.kernel),
+          format(floors?.cKernel),
+          format(floors?.c),
+          formatVerdict(check),
+        ];
+      }),
     ),
-    disturbance(result),
+    "The last columns before the verdict: time of the measured server in the kernel alone, that of the epoll server in C, and the whole CPU of the latter, each divided by the whole CPU of the server that the bar compares with.",
+    ...remarks(result),
     ...result.missing.map(({ title, reason }) => `${title} took no part: ${reason}`),
   ];
   return `${parts.filter((part) => part !== undefined).join("\n\n")}\n`;
@@ -46,16 +50,11 @@ export function markdownReport(result: SuiteResult, thresholds: readonly Thresho
 function figureOf(scenario: ScenarioResult, id: string): string {
   const summary = summarize(scenario).find((candidate) => candidate.id === id);
   if (summary === undefined) return "";
-  const figure = formatFigure(scenario.primary, summary.figures[scenario.primary]?.median);
+  const share =
+    scenario.primary === "cpuMicros" ? kernelShareOf(scenario.variants.find((one) => one.id === id)) : undefined;
+  const kernel = share === undefined ? "" : ` (${formatPercent(share)})`;
+  const figure = `${formatFigure(scenario.primary, summary.figures[scenario.primary]?.median)}${kernel}`;
   return summary.failures.length === 0 ? figure : `${figure} (failed ${summary.failures.length}×)`;
-}
-
-/** Formats what the server in C has in place of the variant: where this is above the limit, the kernel alone is. */
-function floorOf({ scenarios }: SuiteResult, { scenario: id, metric, against }: Threshold): string {
-  const scenario = scenarios.find((candidate) => candidate.id === id);
-  if (scenario === undefined || against === undefined || against === FLOOR) return "";
-  const ratio = ratioOf(scenario, metric, FLOOR, against);
-  return ratio === undefined ? "" : formatRatio(ratio.median);
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -25,7 +25,7 @@ export function multiplesChart({ reference, rows, series }: MultiplesData): Char
     tops.push(total);
     total += inRow.length * LANE + ROW_GAP;
   }
-  const values = series.flatMap(({ points }) => points.flatMap(({ min, max }) => [min, max]));
+  const values = series.flatMap(({ points }) => points.flatMap(({ low, high }) => [low, high]));
   const top = 92;
   const name = (ratio: number): string => `${ratio.toFixed(ratio < 0.1 ? 3 : ratio < 10 ? 2 : 0)}×`;
   const [least, most] = [Math.log2(Math.min(0.7, ...values) / 1.5), Math.log2(Math.max(1.5, ...values) * 1.5)];
@@ -115,7 +115,7 @@ export function multiplesChart({ reference, rows, series }: MultiplesData): Char
             formatter: (item: unknown) => {
               const point = points[(item as { dataIndex: number }).dataIndex];
               if (point === undefined) return "";
-              return `<b>${title}</b>, ${rows[point.row]?.title}<br>${name(point.median)} (${name(point.min)} to ${name(point.max)}) of ${reference}`;
+              return `<b>${title}</b>, ${rows[point.row]?.title}<br>${name(point.median)} (${name(point.low)} to ${name(point.high)}) of ${reference}`;
             },
           },
           renderItem: (({ dataIndex }, api) => {
@@ -125,7 +125,7 @@ export function multiplesChart({ reference, rows, series }: MultiplesData): Char
             const at = (tops[point.row] ?? 0) + ROW_GAP / 2 + lane * LANE + LANE / 2;
             const pixels = (ratio: number): number => api.coord([ratio, at])[0] ?? 0;
             const y = api.coord([1, at])[1] ?? 0;
-            const [one, median, min, max] = [pixels(1), pixels(point.median), pixels(point.min), pixels(point.max)];
+            const [one, median, low, high] = [pixels(1), pixels(point.median), pixels(point.low), pixels(point.high)];
             return {
               type: "group",
               children: [
@@ -142,12 +142,12 @@ export function multiplesChart({ reference, rows, series }: MultiplesData): Char
                 },
                 {
                   type: "line",
-                  shape: { x1: min, x2: max, y1: y, y2: y },
+                  shape: { x1: low, x2: high, y1: y, y2: y },
                   style: { stroke: INK, lineWidth: 1, opacity: 0.65 },
                 },
                 {
                   type: "text",
-                  x: point.median < 1 ? Math.min(median, min) - 5 : Math.max(median, max) + 5,
+                  x: point.median < 1 ? Math.min(median, low) - 5 : Math.max(median, high) + 5,
                   y,
                   style: {
                     text: name(point.median),

@@ -1,8 +1,8 @@
 /** The report as text, and the table of `bench:compare`. */
 import type { Comparison } from "../baseline.ts";
-import { type Ratio, type SuiteResult, type Summary, summarize } from "../results.ts";
+import { idleShareOf, type Ratio, type SuiteResult, type Summary, summarize } from "../results.ts";
 import { checkThresholds, type Threshold, type ThresholdCheck } from "../thresholds.ts";
-import { comparedWith, figureName, formatFigure, formatLatency, formatRatio } from "./format.ts";
+import { comparedWith, figureName, formatFigure, formatLatency, formatPercent, formatRatio } from "./format.ts";
 
 /** Formats the whole result as text. */
 export function terminalReport(result: SuiteResult): string {
@@ -29,8 +29,7 @@ export function terminalReport(result: SuiteResult): string {
   }
   const checks = checkThresholds(result);
   if (checks.length > 0) parts.push(thresholdTable(checks));
-  const disturbed = disturbance(result);
-  if (disturbed !== undefined) parts.push(disturbed);
+  parts.push(...remarks(result));
   for (const { title, reason } of result.missing) parts.push(`${title} took no part: ${reason}`);
   return parts.join("\n\n");
 }
@@ -38,8 +37,27 @@ export function terminalReport(result: SuiteResult): string {
 /** CPU of other programs, in cores, from which a run counts as disturbed. */
 const DISTURBING_CORES = 0.15;
 
+/** Work between its slices, relative to that in them, from which a server is named in a report. */
+const REMARKABLE_IDLE_SHARE = 0.02;
+
+/** Returns what a reader must know to judge the figures: disturbances, and work that no slice counts. */
+export function remarks(result: SuiteResult): string[] {
+  const idle = result.scenarios.flatMap((scenario) =>
+    scenario.variants
+      .map((variant) => ({ name: `${variant.title} in ${scenario.title}`, share: idleShareOf(variant) }))
+      .filter(({ share }) => share > REMARKABLE_IDLE_SHARE)
+      .map(({ name, share }) => `${name} ${formatPercent(share)}`),
+  );
+  return [
+    disturbance(result),
+    idle.length === 0
+      ? undefined
+      : `CPU between slices, which isn't counted, relative to that in them: ${idle.join("; ")}.`,
+  ].filter((remark) => remark !== undefined);
+}
+
 /** Returns a warning if other programs disturbed more than a tenth of the runs. Otherwise undefined. */
-export function disturbance(result: SuiteResult): string | undefined {
+function disturbance(result: SuiteResult): string | undefined {
   const runs = result.scenarios.flatMap(({ variants }) => variants.flatMap(({ runs }) => runs));
   const foreign = runs.flatMap((run) => (run.outcome === "measured" ? [run.foreignCores] : []));
   const disturbed = foreign.filter((cores) => cores > DISTURBING_CORES);
@@ -48,11 +66,11 @@ export function disturbance(result: SuiteResult): string | undefined {
 }
 
 function thresholdTable(checks: readonly ThresholdCheck[]): string {
-  const rows = checks.map(({ title, threshold, figure, verdict }) => [
-    title,
-    formatThresholdFigure(threshold, figure),
-    formatLimit(threshold),
-    verdict === "no limit" ? "" : verdict,
+  const rows = checks.map((check) => [
+    check.title,
+    formatThresholdFigure(check.threshold, check.figure),
+    formatLimit(check.threshold),
+    formatVerdict(check),
   ]);
   return table(["Thresholds", "measured", "limit", ""], rows);
 }
@@ -61,6 +79,12 @@ function thresholdTable(checks: readonly ThresholdCheck[]): string {
 export function formatThresholdFigure(threshold: Threshold, figure: number | undefined): string {
   if (figure === undefined) return "";
   return threshold.against === undefined ? formatFigure(threshold.metric, figure) : formatRatio(figure);
+}
+
+/** Formats the outcome of a threshold. "" for a threshold without a limit. */
+export function formatVerdict({ verdict, belowKernel }: ThresholdCheck): string {
+  if (verdict === "no limit") return "";
+  return belowKernel ? `${verdict}: below the kernel's own cost` : verdict;
 }
 
 /** Formats the limit of a threshold. "" for none. */
@@ -94,8 +118,8 @@ function throughput({ figures, loadBound }: Summary): string {
 
 function withSpread(ratio: Ratio | undefined): string {
   if (ratio === undefined) return "";
-  const { median, min, max } = ratio;
-  return `${formatRatio(median)} (${formatRatio(min)} to ${formatRatio(max)})`;
+  const { median, low, high } = ratio;
+  return `${formatRatio(median)} (${formatRatio(low)} to ${formatRatio(high)})`;
 }
 
 /** Formats rows in aligned columns. The first and the last column are left-aligned, the others right-aligned. */

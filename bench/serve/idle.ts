@@ -84,9 +84,9 @@ export async function measureIdle(hasSocketIo: boolean, { rounds, clients }: Set
   }
   for (const [kind, [name]] of all.entries()) {
     const own = figures[kind] ?? [];
-    const { min = Number.NaN, max = Number.NaN } = spreadOf(own) ?? {};
+    const { low = Number.NaN, high = Number.NaN } = spreadOf(own) ?? {};
     console.log(
-      `  ${name.padEnd(28)} ${median(own).toFixed(2).padStart(8)} KiB (${min.toFixed(2)} to ${max.toFixed(2)})`,
+      `  ${name.padEnd(28)} ${median(own).toFixed(2).padStart(8)} KiB (${low.toFixed(2)} to ${high.toFixed(2)})`,
     );
   }
 }

@@ -104,6 +104,6 @@ export async function measureVariants(
 /** Ratios round by round, because what disturbs the machine in a round disturbs both. */
 function ratioText(own: readonly number[], others: readonly number[]): string {
   const ratios = own.map((figure, round) => figure / (others[round] ?? Number.NaN));
-  const { min, max } = spreadOf(ratios) ?? { min: Number.NaN, max: Number.NaN };
-  return `${median(ratios).toFixed(2)} (${min.toFixed(2)} to ${max.toFixed(2)})`;
+  const { low, high } = spreadOf(ratios) ?? { low: Number.NaN, high: Number.NaN };
+  return `${median(ratios).toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
 }

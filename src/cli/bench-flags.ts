@@ -21,6 +21,8 @@ Puts a load on a WebSocket server (ws: or wss:) and measures it.
   --total N           storm: ends after N connections, not after a time
   --duration SECONDS  counted time (5)
   --warmup SECONDS    time before the counted time; idle: pause after each step (1)
+  --slices            count in slices, to compare servers in turns: the line "go" on standard input begins one, "stop"
+                      ends it; prints the report of each as a line of JSON, with "event": "slice"
   --threads N         threads that make the load (1)
   --publishers N      fanout: number of connections that send (1)
   --step N            idle: connections to open before each pause (a tenth)
@@ -45,6 +47,7 @@ const flags = {
   total: { type: "string" as const },
   duration: { type: "string" as const },
   warmup: { type: "string" as const },
+  slices: { type: "boolean" as const, default: false },
   threads: { type: "string" as const, default: "1" },
   publishers: { type: "string" as const, default: "1" },
   step: { type: "string" as const },
@@ -68,7 +71,7 @@ const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/
 /** Reads the command line. Returns undefined for `--help`. Throws a UsageError for an invalid command line. */
 export function parseBenchFlags(
   args: readonly string[],
-): { readonly settings: LoadSettings; readonly json: boolean } | undefined {
+): { readonly settings: LoadSettings; readonly json: boolean; readonly slices: boolean } | undefined {
   const { values, positionals } = parseFlags("bench", args, flags);
   if (values.help) return undefined;
   const [url, ...more] = positionals;
@@ -97,8 +100,13 @@ export function parseBenchFlags(
   if (values.total !== undefined && (values.duration !== undefined || values.warmup !== undefined)) {
     throw new UsageError("--total counts all connections: leave out --duration and --warmup");
   }
+  if (values.slices) {
+    const excluded = (["duration", "warmup", "total"] as const).find((flag) => values[flag] !== undefined);
+    if (excluded !== undefined) throw new UsageError(`--slices end when told to: leave out --${excluded}`);
+    if (settings.scenario === "idle") throw new UsageError("--slices are for echo, fanout and storm, not for idle");
+  }
   checkTogether(settings, values.inflight !== undefined);
-  return { settings, json: values.json };
+  return { settings, json: values.json || values.slices, slices: values.slices };
 }
 
 /** Checks flags that depend on each other. */

@@ -1,10 +1,12 @@
 /** The command `switchboard bench`: runs a load and prints its events and its report. */
 import { fstatSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { hasFailed } from "../load/report.ts";
-import { type LoadEvent, runLoadTest } from "../load/run.ts";
+import { type LoadEvent, runLoadTest, type SliceCommand } from "../load/run.ts";
 import { BENCH_HELP, parseBenchFlags } from "./bench-flags.ts";
 import { Progress } from "./bench-progress.ts";
 import { closingTable } from "./bench-table.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** Exit code when replies were lost or wrong, or when connections failed. */
 const FAILED = 1;
@@ -18,7 +20,7 @@ export async function bench(args: readonly string[]): Promise<number> {
     process.stdout.write(BENCH_HELP);
     return 0;
   }
-  const { settings, json } = parsed;
+  const { settings, json, slices } = parsed;
   const progress = json ? undefined : new Progress(settings, process.stderr);
   const print = (line: object): boolean => process.stdout.write(`${JSON.stringify(line)}\n`);
   const tell = (event: LoadEvent): void => {
@@ -29,12 +31,22 @@ export async function bench(args: readonly string[]): Promise<number> {
   // A second SIGINT ends the process at once.
   process.once("SIGINT", () => stop.abort());
   if (settings.scenario === "idle") stopWithInput(stop);
-  const report = await runLoadTest(settings, tell, stop.signal);
+  const report = await runLoadTest(settings, tell, stop.signal, slices ? sliceCommands(stop.signal) : undefined);
   progress?.end();
   if (json) print({ event: "result", ...report });
   else process.stdout.write(closingTable(report, process.stdout));
   if (report.load.bottleneck) return REFUSED;
   return hasFailed(report) ? FAILED : 0;
+}
+
+/** Reads the lines of standard input, until its end. Throws a UsageError for any line but `go` and `stop` in turns. */
+async function* sliceCommands(signal: AbortSignal): AsyncGenerator<SliceCommand> {
+  let expected: SliceCommand = "go";
+  for await (const line of createInterface({ input: process.stdin, signal })) {
+    if (line !== expected) throw new UsageError(`--slices expected the line ${expected}, not ${JSON.stringify(line)}`);
+    yield expected;
+    expected = expected === "go" ? "stop" : "go";
+  }
 }
 
 /**

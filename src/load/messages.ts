@@ -28,17 +28,24 @@ export interface FanoutShare {
   readonly channel: string;
 }
 
-/** A command to a thread. Each is sent once, in this order. */
+/**
+ * A command to a thread. One counted time: `send`, `start`, `end`, `stop`, `settle`, `report`. A slice: `start`, `send`,
+ * `stop`, `settle`, `end`, `report`, and so on for the next. Then `finish`.
+ */
 export type LoadCommand =
   /** Start sending. */
   | { readonly kind: "send" }
   /** The counted time begins. */
   | { readonly kind: "start" }
-  /** The counted time is over: send no more. */
+  /** The counted time is over. */
   | { readonly kind: "end" }
+  /** Send no more. */
+  | { readonly kind: "stop" }
   /** Wait for replies that are missing. */
   | { readonly kind: "settle" }
-  /** Report, and close the connections. */
+  /** Report. */
+  | { readonly kind: "report" }
+  /** Close the connections. */
   | { readonly kind: "finish" };
 
 /** A notice from a thread. */
@@ -55,11 +62,11 @@ export type LoadNotice =
   | { readonly kind: "progress"; readonly received: number }
   /** Storm: the thread has made its part of the total. */
   | { readonly kind: "spent" }
-  /** The thread has stopped counting and sending. */
+  /** The thread has stopped counting. */
   | { readonly kind: "ended" }
   /** Every reply to this thread has arrived or was given up. Messages for other threads may still arrive here. */
   | { readonly kind: "settled" }
-  /** The report, which is the last notice. */
+  /** The report. */
   | { readonly kind: "report"; readonly report: ThreadReport };
 
 /** The counts of one thread: `Tally` says what each means. */

@@ -19,7 +19,12 @@ export type LoadEvent =
   /** Progress, about twice a second from each thread. `seconds` counts from `start`, and is 0 before. */
   | { readonly event: "progress"; readonly connections: number; readonly received: number; readonly seconds: number }
   /** The counted time is over; the connections are still open. */
-  | { readonly event: "end" };
+  | { readonly event: "end" }
+  /** A slice is over: the report of the slice, with the lost and wrong messages of the whole run. */
+  | ({ readonly event: "slice" } & LoadReport);
+
+/** Begins a slice, or ends it. */
+export type SliceCommand = "go" | "stop";
 
 /** The worker's file: beside the sources, or in the built package. */
 const WORKER = new URL(
@@ -39,11 +44,14 @@ const OPEN_LOOP_WINDOW = 1024;
  *
  * @param tell gets the events of the run
  * @param signal ends the run early; the report then covers the time until then
+ * @param slices `go` and `stop` in turns: the run counts from each `go` until all replies after `stop` have arrived, sends
+ *   nothing between slices, and ends with the last of them. undefined: the run counts once, for `settings.duration`.
  */
 export async function runLoadTest(
   settings: LoadSettings,
   tell: (event: LoadEvent) => void,
   signal: AbortSignal,
+  slices?: AsyncIterable<SliceCommand>,
 ): Promise<LoadReport> {
   let target: Target;
   try {
@@ -53,7 +61,7 @@ export async function runLoadTest(
   }
   const run = new Run(settings, target, tell, signal);
   try {
-    return await run.result();
+    return await (slices === undefined ? run.count() : run.countSlices(slices));
   } finally {
     await run.end();
   }
@@ -110,42 +118,76 @@ class Run {
     });
   }
 
-  async result(): Promise<LoadReport> {
-    const { scenario, warmup, duration, total } = this.#settings;
-    const ready = this.#all("ready");
-    await Promise.race([ready, sleepUntil(this.#over)]);
-    if (scenario !== "idle") this.#tell({ event: "connected", connections: this.#open });
-    if (this.#open === 0) this.#stop.abort();
-    if (scenario === "fanout") await sleep(SUBSCRIBING_SECONDS, this.#over);
+  /** Counts once. */
+  async count(): Promise<LoadReport> {
+    const { warmup, duration, total } = this.#settings;
+    await this.#connect();
     const spent = total === undefined ? undefined : this.#all("spent");
     // A thread that fails meanwhile is told of by what is awaited first.
     spent?.catch(() => {});
     this.#post({ kind: "send" });
     await sleep(warmup, this.#over);
-    const started = this.#all("started");
-    this.#post({ kind: "start" });
-    await started;
-    this.#startedAt = performance.now();
+    await this.#start();
     this.#tell({ event: "start" });
     await (spent === undefined ? sleep(duration, this.#over) : Promise.race([spent, sleepUntil(this.#over)]));
-    const ended = this.#all("ended");
-    this.#post({ kind: "end" });
-    await ended;
+    await this.#askAll("ended", "end", "stop");
     this.#tell({ event: "end" });
-    const settled = this.#all("settled");
-    this.#post({ kind: "settle" });
-    await settled;
-    const reports = this.#threads.map((thread) => thread.report());
-    this.#post({ kind: "finish" });
-    return summarize(this.#settings, await Promise.all(reports));
+    await this.#askAll("settled", "settle");
+    return this.#report();
+  }
+
+  /** Counts in slices. Returns the report of the last one. */
+  async countSlices(commands: AsyncIterable<SliceCommand>): Promise<LoadReport> {
+    await this.#connect();
+    for await (const command of commands) {
+      if (command === "go") {
+        await this.#start();
+        this.#post({ kind: "send" });
+        this.#tell({ event: "start" });
+      } else {
+        await this.#askAll("settled", "stop", "settle");
+        await this.#askAll("ended", "end");
+        this.#tell({ event: "slice", ...(await this.#report()) });
+      }
+    }
+    return this.#report();
   }
 
   async end(): Promise<void> {
+    this.#post({ kind: "finish" });
     await Promise.all(this.#threads.map((thread) => thread.end()));
   }
 
   get #open(): number {
     return this.#threads.reduce((sum, { open }) => sum + open, 0);
+  }
+
+  /** Opens the connections. */
+  async #connect(): Promise<void> {
+    const { scenario } = this.#settings;
+    await Promise.race([this.#all("ready"), sleepUntil(this.#over)]);
+    if (scenario !== "idle") this.#tell({ event: "connected", connections: this.#open });
+    if (this.#open === 0) this.#stop.abort();
+    if (scenario === "fanout") await sleep(SUBSCRIBING_SECONDS, this.#over);
+  }
+
+  /** Starts counting. */
+  async #start(): Promise<void> {
+    await this.#askAll("started", "start");
+    this.#startedAt = performance.now();
+  }
+
+  async #report(): Promise<LoadReport> {
+    const reports = this.#threads.map((thread) => thread.report());
+    this.#post({ kind: "report" });
+    return summarize(this.#settings, await Promise.all(reports));
+  }
+
+  /** Gives the commands to all threads. Resolves when each has answered with this notice. */
+  async #askAll(notice: LoadNotice["kind"], ...commands: readonly LoadCommand["kind"][]): Promise<void> {
+    const answered = this.#all(notice);
+    for (const kind of commands) this.#post({ kind });
+    await answered;
   }
 
   #all(kind: LoadNotice["kind"]): Promise<unknown> {

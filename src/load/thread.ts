@@ -14,7 +14,7 @@ import { Tally } from "./tally.ts";
 /** Time for replies after the last message was sent. */
 const REPLY_TIMEOUT_MS = 5_000;
 const PROGRESS_MS = 500;
-const POLL_MS = 10;
+const POLL_MS = 1;
 /** Smallest limit for the length of a server's messages: greetings may be longer than the replies. */
 const MIN_MESSAGE_LIMIT_BYTES = 1024 * 1024;
 
@@ -101,10 +101,13 @@ class LoadThread {
     } else if (kind === "end") {
       const { sent, received, bytesSent, bytesReceived } = this.#tally;
       this.#counted = { sent, received, bytesSent, bytesReceived, effort: this.#meter.stop() };
-      this.#scenario.stop();
       this.#post({ kind: "ended" });
+    } else if (kind === "stop") {
+      this.#scenario.stop();
     } else if (kind === "settle") {
       void this.#settle();
+    } else if (kind === "report") {
+      this.#report();
     } else {
       this.#finish();
     }
@@ -122,8 +125,7 @@ class LoadThread {
     this.#post({ kind: "settled" });
   }
 
-  #finish(): void {
-    clearInterval(this.#progress);
+  #report(): void {
     const { lost, wrong, opened, failed, closed } = this.#tally;
     const { latency, slip, errors } = this.#tally;
     this.#post({
@@ -140,6 +142,10 @@ class LoadThread {
         slip: portable(slip),
       },
     });
+  }
+
+  #finish(): void {
+    clearInterval(this.#progress);
     this.#scenario.close();
     this.#port.close();
   }

@@ -6,14 +6,16 @@ import { HELP, parseFlags } from "../../bench/flags.ts";
 const run = promisify(execFile);
 
 it("runs briefly by default, and longer with --full", () => {
-  expect(parseFlags([])).toMatchObject({ rounds: 3, seconds: 1, warmup: 0.6, full: false, scenarios: undefined });
-  expect(parseFlags(["--full"])).toMatchObject({ rounds: 7, seconds: 4, warmup: 2 });
+  expect(parseFlags([])).toMatchObject({ rounds: 1, slices: 15, slice: 0.3, seconds: 1, warmup: undefined });
+  expect(parseFlags(["--full"])).toMatchObject({ rounds: 3, slices: 15, seconds: 4 });
+  expect(parseFlags(["--bars"])).toMatchObject({ rounds: 2, slices: 15, full: false });
   expect(parseFlags(["--full", "--rounds", "1", "--seconds", "0.5"])).toMatchObject({ rounds: 1, seconds: 0.5 });
 });
 
 it.each([
   { args: ["--scenarios", "echo"], says: "Unknown option '--scenarios'; npm run bench -- --help lists the flags" },
   { args: ["--rounds", "1.5"], says: "--rounds takes a whole number above 0, got 1.5" },
+  { args: ["--slices", "0"], says: "--slices takes a whole number above 0, got 0" },
   { args: ["--seconds", "0"], says: "--seconds takes a number above 0, got 0" },
   { args: ["--connections", "many"], says: "--connections takes a whole number above 0, got many" },
   { args: ["--custom-server", "x"], says: "--custom-server takes NAME=COMMAND, got x" },

@@ -9,6 +9,6 @@ it("reads a result back from JSON", () => {
 });
 
 it("refuses a result of an older format, with the name of its file", () => {
-  const old = JSON.stringify({ ...result, version: 1 });
-  expect(() => parseResult(old, "old.json")).toThrow("old.json has format 1, not 2: run npm run bench again");
+  const old = JSON.stringify({ ...result, version: 2 });
+  expect(() => parseResult(old, "old.json")).toThrow("old.json has format 2, not 3: run npm run bench again");
 });

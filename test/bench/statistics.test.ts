@@ -65,32 +65,50 @@ describe("quantiles of merged counts", () => {
 });
 
 describe("pair ratios", () => {
-  it("divide figures of the same round, in any order of rounds", () => {
+  it("divide figures of the same turn, in any order of turns", () => {
     const ours = [
-      { round: 1, value: 4 },
-      { round: 2, value: 30 },
+      { turn: 1, value: 4 },
+      { turn: 2, value: 30 },
     ];
     const theirs = [
-      { round: 2, value: 60 },
-      { round: 1, value: 8 },
+      { turn: 2, value: 60 },
+      { turn: 1, value: 8 },
     ];
     expect(pairRatios(ours, theirs)).toEqual([0.5, 0.5]);
   });
 
-  it("leave out a round that only one of the two has", () => {
+  it("leave out a turn that only one of the two has", () => {
     const ours = [
-      { round: 1, value: 4 },
-      { round: 2, value: 30 },
+      { turn: 1, value: 4 },
+      { turn: 2, value: 30 },
     ];
-    expect(pairRatios(ours, [{ round: 2, value: 60 }])).toEqual([0.5]);
-    expect(pairRatios(ours, [{ round: 1, value: 0 }])).toEqual([]);
+    expect(pairRatios(ours, [{ turn: 2, value: 60 }])).toEqual([0.5]);
+    expect(pairRatios(ours, [{ turn: 1, value: 0 }])).toEqual([]);
   });
 });
 
 describe("spread", () => {
-  it("has median, minimum and maximum", () => {
-    expect(spreadOf([2, 9, 4])).toEqual({ median: 4, min: 2, max: 9 });
+  const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1);
+
+  it("has the median, and the least and the greatest of a few figures", () => {
+    expect(spreadOf([2, 9, 4])).toEqual({ median: 4, low: 2, high: 9 });
+    expect(spreadOf([7])).toEqual({ median: 7, low: 7, high: 7 });
     expect(spreadOf([])).toBeUndefined();
+  });
+
+  // Ranks from the tables of the sign test.
+  it.each([
+    [8, 1, 8],
+    [9, 2, 8],
+    [15, 4, 12],
+    [20, 6, 15],
+    [30, 10, 21],
+  ])("of %d figures ends at those of rank %d and %d", (count, low, high) => {
+    expect(spreadOf(upTo(count).reverse())).toMatchObject({ low, high });
+  });
+
+  it("isn't moved by a few disturbed figures", () => {
+    expect(spreadOf([...upTo(15), 1e6, 1e6, 1e6, 1e6, 1e6])).toMatchObject({ high: 15 });
   });
 });
 

@@ -20,8 +20,8 @@ it("writes all reports in a tiny run of the suite", async () => {
     "--scenario=echo-20",
     "--server=switchboard",
     "--server=node-net",
-    "--rounds=1",
-    "--seconds=0.3",
+    "--slices=2",
+    "--slice=0.1",
     "--warmup=0.1",
     "--connections=10",
     `--json=${json}`,
@@ -31,7 +31,8 @@ it("writes all reports in a tiny run of the suite", async () => {
   const result: SuiteResult = JSON.parse(readFileSync(json, "utf8"));
   expect(result.scenarios).toHaveLength(1);
   for (const { runs } of result.scenarios[0]?.variants ?? []) {
-    expect(runs).toMatchObject([{ outcome: "measured", round: 1, figures: { perSecond: expect.any(Number) } }]);
+    const figures = { perSecond: expect.any(Number) };
+    expect(runs).toMatchObject([1, 2].map((turn) => ({ outcome: "measured", turn, figures })));
   }
   const page = readFileSync(join(directory, "run.html"), "utf8");
   expect(page).toContain("<svg");
@@ -44,7 +45,7 @@ it("counts every connection of a cold storm", async () => {
   const directory = mkdtempSync(join(os.tmpdir(), "switchboard-suite-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const json = join(directory, "run.json");
-  const flags = ["--scenario", "cold-storm", "--server", "node-net", "--rounds", "1", "--json", json];
+  const flags = ["--scenario", "cold-storm", "--server", "node-net", "--json", json];
   const { stdout } = await run(process.execPath, ["bench/run.ts", ...flags]);
   expect(stdout).toContain("Cold storm: the first 8,000 connections");
   const result: SuiteResult = JSON.parse(readFileSync(json, "utf8"));
@@ -61,7 +62,7 @@ it.each([
 ])("starts a server with a cache of compiled code unless the run is cold (cold: $cold)", async ({ cold, cache }) => {
   vi.stubEnv("NODE_COMPILE_CACHE", undefined);
   onTestFinished(() => void vi.unstubAllEnvs());
-  const child = spawnOn(undefined, [process.execPath, "-p", "require('node:module').getCompileCacheDir()"], cold);
+  const child = spawnOn(undefined, [process.execPath, "-p", "require('node:module').getCompileCacheDir()"], { cold });
   const [line] = await once(createInterface({ input: child.stdout }), "line");
   expect(line).toEqual(cache);
 });

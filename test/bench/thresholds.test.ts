@@ -22,6 +22,23 @@ it.each([
   expect(checkThresholds(result, [tested]).map((check) => check.verdict)).toEqual([verdict]);
 });
 
+it("says what a ratio can't undercut: the time in the kernel, and the server in C", () => {
+  const withFloor = resultOf({ switchboard: runsOf(4, 5, 6), ws: runsOf(10, 10, 10), epoll: runsOf(3, 2, 2) });
+  const [check] = checkThresholds(withFloor, [threshold]);
+  // Three quarters of every server's time are the kernel's.
+  expect(check?.floors?.kernel).toBeCloseTo(0.375);
+  expect(check?.floors?.c).toBeCloseTo(0.2);
+  expect(check?.floors?.cKernel).toBeCloseTo(0.15);
+});
+
+it.each([
+  [0.37, true],
+  [0.38, false],
+  [0.5, false],
+])("a limit of %d is below the kernel's own cost: %s", (atMost, belowKernel) => {
+  expect(checkThresholds(result, [{ ...threshold, limit: { atMost } }])).toMatchObject([{ belowKernel }]);
+});
+
 it("leaves out the threshold of a scenario that wasn't run", () => {
   expect(checkThresholds(result, [{ ...threshold, scenario: "fanout" }])).toEqual([]);
 });

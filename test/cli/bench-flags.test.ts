@@ -8,6 +8,7 @@ describe("the flags of bench", () => {
   it("have defaults", () => {
     expect(parseBenchFlags([URL])).toEqual({
       json: false,
+      slices: false,
       settings: {
         url: URL,
         scenario: "echo",
@@ -90,6 +91,8 @@ describe("the flags of bench", () => {
       "--total counts all connections: leave out --duration and --warmup",
     ],
     [[URL, "--scenario", "storm", "--total", "2", "--threads", "3"], "--threads takes at most the 2 of --total"],
+    [[URL, "--slices", "--warmup", "1"], "--slices end when told to: leave out --warmup"],
+    [[URL, "--slices", "--scenario", "idle"], "--slices are for echo, fanout and storm, not for idle"],
     [[URL, "--connections", "2", "--threads", "3"], "--threads takes at most the 2 of --connections"],
     [
       [URL, "--scenario", "fanout", "--connections", "1"],
