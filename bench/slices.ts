@@ -69,10 +69,13 @@ export async function measureInSlices(
   return runs;
 }
 
-/** Length of a slice of the warm-up, in seconds. */
-const MAX_WARMUP_SLICE_SECONDS = 1;
+/** Number of slices of a warm-up that has its whole core. */
+const WARMUP_SLICES = 6;
+/** A server is warm when this many slices in turn were no cheaper than the cheapest before, by this part of its cost. */
+const STEADY_SLICES = 4;
+const CHEAPER = 0.05;
 /** Longest warm-up, as a factor of the CPU that it should take: on a busy machine a server gets little of its core. */
-const MAX_WARMUP_FACTOR = 5;
+const MAX_WARMUP_FACTOR = 10;
 
 type Slice = Omit<Extract<Run, { outcome: "measured" }>, "outcome" | "turn">;
 
@@ -100,13 +103,21 @@ class Contender {
     this.#atEnd = server.threadTimes();
   }
 
-  /** Puts the load on the server until the server has used this much CPU, in seconds. */
+  /**
+   * Puts the load on the server until the server has used this much CPU, in seconds, and a unit no longer gets cheaper: on
+   * a busy machine V8 compiles late.
+   */
   async warmUp(cpuSeconds: number): Promise<void> {
     const giveUpAt = performance.now() + MAX_WARMUP_FACTOR * cpuSeconds * 1000;
     const before = this.#server.threadTimes();
+    const length = cpuSeconds / WARMUP_SLICES;
+    let cheapest = Number.POSITIVE_INFINITY;
+    let unchanged = 0;
     let used = 0;
-    while (used < cpuSeconds && performance.now() < giveUpAt) {
-      await this.slice(Math.min(MAX_WARMUP_SLICE_SECONDS, cpuSeconds - used));
+    while ((used < cpuSeconds || unchanged < STEADY_SLICES) && performance.now() < giveUpAt) {
+      const { cpuMicros = 0 } = (await this.slice(length)).figures;
+      unchanged = cpuMicros < cheapest * (1 - CHEAPER) ? 0 : unchanged + 1;
+      cheapest = Math.min(cheapest, cpuMicros);
       used = cpuSecondsBetween(before, this.#server.threadTimes());
     }
   }

@@ -42,10 +42,15 @@ export async function bench(args: readonly string[]): Promise<number> {
 /** Reads the lines of standard input, until its end. Throws a UsageError for any line but `go` and `stop` in turns. */
 async function* sliceCommands(signal: AbortSignal): AsyncGenerator<SliceCommand> {
   let expected: SliceCommand = "go";
-  for await (const line of createInterface({ input: process.stdin, signal })) {
-    if (line !== expected) throw new UsageError(`--slices expected the line ${expected}, not ${JSON.stringify(line)}`);
-    yield expected;
-    expected = expected === "go" ? "stop" : "go";
+  try {
+    for await (const line of createInterface({ input: process.stdin, signal })) {
+      if (line !== expected) throw new UsageError(`--slices expected the line ${expected}, not ${JSON.stringify(line)}`);
+      yield expected;
+      expected = expected === "go" ? "stop" : "go";
+    }
+  } finally {
+    // An open input would keep the process alive.
+    process.stdin.destroy();
   }
 }
 

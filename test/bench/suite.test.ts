@@ -20,6 +20,8 @@ it("writes all reports in a tiny run of the suite", async () => {
     "--scenario=echo-20",
     "--server=switchboard",
     "--server=node-net",
+    "--server=broken",
+    "--custom-server=broken=false",
     "--slices=2",
     "--slice=0.1",
     "--warmup=0.1",
@@ -30,7 +32,11 @@ it("writes all reports in a tiny run of the suite", async () => {
   expect(stderr).toContain("[2/2]");
   const result: SuiteResult = JSON.parse(readFileSync(json, "utf8"));
   expect(result.scenarios).toHaveLength(1);
-  for (const { runs } of result.scenarios[0]?.variants ?? []) {
+  for (const { id, runs } of result.scenarios[0]?.variants ?? []) {
+    if (id === "broken") {
+      expect(runs).toMatchObject([1, 2].map((turn) => ({ outcome: "failed", turn })));
+      continue;
+    }
     const figures = { perSecond: expect.any(Number) };
     expect(runs).toMatchObject([1, 2].map((turn) => ({ outcome: "measured", turn, figures })));
   }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { projectFolder } from "../e2e/support/process.ts";
 import { echo, serve } from "../load/running.ts";
-import { switchboard } from "./program.ts";
+import { switchboard, switchboardIn } from "./program.ts";
 
 const short = ["--connections", "5", "--duration", "0.3", "--warmup", "0"];
 
@@ -107,6 +107,34 @@ it("prints no figures and exits with 3 when the load couldn't keep its own sched
   expect(code).toBe(3);
   expect(stdout).toMatch(/The load generator was the bottleneck: 1 in 100 messages left more than [\d.]+ ms late\./);
   expect(stdout).not.toContain("latency");
+});
+
+it("counts in slices between the lines go and stop, and ends with its input", async () => {
+  const program = switchboardIn({ input: "pipe" }, "bench", await serve(echo), "--slices", "--connections", "4");
+  for (const slices of [1, 2]) {
+    program.write("go\n");
+    await program.prints(new RegExp(`("start"[^]*){${slices}}`));
+    program.write("stop\n");
+    await program.prints(new RegExp(`("slice"[^]*){${slices}}`));
+  }
+  program.endInput();
+  const { code, stdout } = await program.exit;
+  expect(code).toBe(0);
+  const lines = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(lines.map(({ event }) => event)).toEqual(["connected", "start", "slice", "start", "slice", "result"]);
+  for (const { messages } of lines.filter(({ event }) => event === "slice")) {
+    expect(messages).toMatchObject({ received: messages.sent, lost: 0, wrong: 0 });
+  }
+});
+
+it("exits with 2 when a slice should end that hasn't begun", async () => {
+  const program = switchboardIn({ input: "pipe" }, "bench", await serve(echo), "--slices", "--connections", "4");
+  program.write("stop\n");
+  const { code, stderr } = await program.exit;
+  expect({ code, stderr }).toEqual({ code: 2, stderr: 'switchboard: --slices expected the line go, not "stop"\n' });
 });
 
 it("reports the counts so far when it is interrupted", async () => {

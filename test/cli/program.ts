@@ -13,15 +13,18 @@ export interface ProgramOptions {
   readonly cwd?: string;
   /** Node that runs the command. Default: that of the tests. */
   readonly node?: string;
+  /** "pipe" for a program that the test gives input. Default: none. */
+  readonly input?: "ignore" | "pipe";
 }
 
 /** Starts `switchboard` with arguments. It ends with the test. */
 export function switchboardIn(
-  { env, cwd = projectFolder, node = process.execPath }: ProgramOptions,
+  { env, cwd = projectFolder, node = process.execPath, input = "ignore" }: ProgramOptions,
   ...args: string[]
 ): RunningProgram {
   const program = new RunningProgram(node, [`${projectFolder}src/cli/main.ts`, ...args], {
     cwd,
+    input,
     env: { ...inherited, ...env },
   });
   onTestFinished(() => program.destroy());

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";
 import { type ServerOptions, type WebSocket, WebSocketServer } from "ws";
 import type { LoadReport } from "../../src/load/report.ts";
-import { type LoadEvent, runLoadTest } from "../../src/load/run.ts";
+import { type LoadEvent, runLoadTest, type SliceCommand } from "../../src/load/run.ts";
 import type { LoadSettings } from "../../src/load/settings.ts";
 
 const defaults: Omit<LoadSettings, "url"> = {
@@ -35,6 +35,7 @@ export async function load(
   url: string,
   settings: Partial<LoadSettings> = {},
   tell: (event: LoadEvent, stop: AbortController) => void = () => {},
+  slices?: AsyncIterable<SliceCommand>,
 ): Promise<LoadRun> {
   const events: LoadEvent[] = [];
   const stop = new AbortController();
@@ -42,7 +43,7 @@ export async function load(
     if (event.event !== "progress") events.push(event);
     tell(event, stop);
   };
-  const report = await runLoadTest({ ...defaults, ...settings, url }, listen, stop.signal);
+  const report = await runLoadTest({ ...defaults, ...settings, url }, listen, stop.signal, slices);
   return { ...report, events };
 }
 

@@ -106,6 +106,11 @@ export class RunningProgram {
     this.#child.stdin?.write(text);
   }
 
+  /** Ends the program's input. */
+  endInput(): void {
+    this.#child.stdin?.end();
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
