@@ -44,7 +44,8 @@ async function* sliceCommands(signal: AbortSignal): AsyncGenerator<SliceCommand>
   let expected: SliceCommand = "go";
   try {
     for await (const line of createInterface({ input: process.stdin, signal })) {
-      if (line !== expected) throw new UsageError(`--slices expected the line ${expected}, not ${JSON.stringify(line)}`);
+      if (line !== expected)
+        throw new UsageError(`--slices expected the line ${expected}, not ${JSON.stringify(line)}`);
       yield expected;
       expected = expected === "go" ? "stop" : "go";
     }
