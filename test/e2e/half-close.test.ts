@@ -19,6 +19,7 @@ import { upgradeRequest } from "../support/raw-client.ts";
  */
 const PEERS = 20;
 const ROUNDS = Number(process.env["HALF_CLOSE_ROUNDS"] ?? 1);
+vi.setConfig({ testTimeout: 120_000 * ROUNDS });
 
 /**
  * Messages that a peer asks for: more bytes than the operating system takes at once, and less than `maxBufferedBytes`.

@@ -15,6 +15,7 @@ import { listenFor, startPool } from "../../support/shard-pool.ts";
 const SOCKETS = whyNoUring() === undefined ? (["node", "uring"] as const) : (["node"] as const);
 /** `npm run kills:uring` kills more. */
 const KILLS = Number(process.env["KILLS"] ?? 2);
+vi.setConfig({ testTimeout: 120_000 + KILLS * 10_000 });
 const CLIENTS = 40;
 /** About the time, in ms, that a shard needs to give up all clients. */
 const GIVING_MS = 6;

@@ -5,13 +5,14 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { DISCONNECTS, ERRORS } from "../../../src/server/protocol/codes.ts";
 import { apiCall, connectParameter, emulationBody, type FuzzSession, fuzzSession } from "../support/fuzz-sessions.ts";
 import { type Encoding, RawClient } from "../support/raw-client.ts";
 import { API_KEY, launchTestServer, type TestServer } from "../support/server.ts";
 
 const SECONDS = Number(process.env["FUZZ_SECONDS"] ?? 8);
+vi.setConfig({ testTimeout: 120_000 + SECONDS * 1_000 });
 const SEED = process.env["FUZZ_SEED"];
 /** Sessions that run at a time. */
 const TOGETHER = 8;

@@ -3,12 +3,13 @@
  * publishes, cuts, removals and expiries. `RECOVERY_HISTORIES=20000` runs more of them.
  */
 import fc from "fast-check";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { RawClient } from "../support/raw-client.ts";
 import { history, RECOVERY_CONFIG, runHistory } from "../support/recovery-history.ts";
 import { startTestServer } from "../support/server.ts";
 
 const HISTORIES = Number(process.env["RECOVERY_HISTORIES"] ?? 600);
+vi.setConfig({ testTimeout: 120_000 + HISTORIES * 100 });
 /** Histories that run at a time, each in a channel of its own. */
 const TOGETHER = 30;
 

@@ -12,6 +12,7 @@ import { missingUring } from "../../native/availability.ts";
 
 /** `npm run kills:uring` kills more. */
 const KILLS = Number(process.env["KILLS"] ?? 10);
+vi.setConfig({ testTimeout: 120_000 + KILLS * 10_000 });
 const PEERS = 20;
 /** Longer than a second only because test machines are busy. */
 const PROMPTLY_MS = 8_000;

@@ -15,6 +15,7 @@ import { missingUring } from "../../native/availability.ts";
 
 /** `npm run kills:uring` kills more. */
 const KILLS = Number(process.env["KILLS"] ?? 6);
+vi.setConfig({ testTimeout: 120_000 + KILLS * 10_000 });
 const CONNECTIONS = 4;
 /** Kills come after at most this number of sockets given away. */
 const MAX_GIVEN = 1_000;
