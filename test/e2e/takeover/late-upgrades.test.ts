@@ -16,7 +16,8 @@ import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
 import { allAnswered, expectAllRight, openClients } from "./counted-clients.ts";
 import { aliasOf, ServerProcess, takeoverPath } from "./server-process.ts";
 
-vi.setConfig({ testTimeout: 60_000 });
+/** A takeover on a busy machine takes longer than a request may take. */
+const handshakeTimeoutMs = 60_000;
 
 interface Way {
   /** Options of `board.listen`, or of `attach` to a server that is made for each process. */
@@ -50,8 +51,8 @@ async function chain({ listen = {}, attach, newServer = createServer, start = {}
       await board.close({ timeoutMs: 0 });
     });
     const goOn = async (): Promise<void> => {
-      if (attach !== undefined) board.attach(server, attach);
-      if (attach === undefined) await board.listen({ port, host: "127.0.0.1", ...listen });
+      if (attach !== undefined) board.attach(server, { handshakeTimeoutMs, ...attach });
+      if (attach === undefined) await board.listen({ port, host: "127.0.0.1", handshakeTimeoutMs, ...listen });
       else await board.listen(server, { port, host: "127.0.0.1" });
     };
     return { board, server, failures, listen: goOn };
