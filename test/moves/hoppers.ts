@@ -211,8 +211,11 @@ class HopThread {
         const one = this.#one([...this.#hoppers]);
         if (one !== undefined) leaving.add(one);
       }
-      if (leaving.size > 0) await this.#send([...leaving], life);
-      parentPort?.postMessage({ kind: "moves", moves: this.#moves });
+      if (leaving.size > 0) {
+        await this.#send([...leaving], life);
+        // Only then: a thread without subscribers would flood the main thread.
+        parentPort?.postMessage({ kind: "moves", moves: this.#moves });
+      }
       await new Promise((resolve) => setImmediate(resolve));
     }
     parentPort?.postMessage({ kind: "stoppedMoving" });
