@@ -8,7 +8,7 @@ import type { TakeoverParts } from "./board-source.ts";
 import { EngineSink } from "./engine-sink.ts";
 import type { BoardLuggage } from "./luggage.ts";
 import { PassedIn } from "./passed-in.ts";
-import { ProgramSink } from "./program-sink.ts";
+import { ProgramSink } from "./program/program-sink.ts";
 import { StateSink } from "./state-sink.ts";
 import { isTakeUpgrade, type TakeUpgradeQuestion } from "./upgrades-out.ts";
 

@@ -32,7 +32,7 @@ import {
 import type { BoardLuggage } from "./luggage.ts";
 import { PassedIn } from "./passed-in.ts";
 import { PassedOut } from "./passed-out.ts";
-import { ProgramSource, type ProgramSourceOwner } from "./program-source.ts";
+import { ProgramSource, type ProgramSourceOwner } from "./program/program-source.ts";
 import { standStill } from "./stand-still.ts";
 import { StateSource } from "./state-source.ts";
 

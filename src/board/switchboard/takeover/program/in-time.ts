@@ -1,5 +1,5 @@
 /** Calls a function of the main program, which may throw or hang. `ProgramSource` and `ProgramSink` do. */
-import { SwitchboardError } from "../../../errors.ts";
+import { SwitchboardError } from "../../../../errors.ts";
 
 /**
  * Calls a function within this call, and resolves with its result. Rejects with what it throws, as an `Error`, and with

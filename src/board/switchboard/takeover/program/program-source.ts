@@ -3,13 +3,13 @@
  * `takeover`. `BoardSource` has one.
  */
 import { serialize } from "node:v8";
-import { SwitchboardError } from "../../../errors.ts";
-import { checkPlainData } from "../../../runtime/actor/moving/plain-data.ts";
-import type { OtherProcess } from "../../takeover/messages.ts";
-import type { TakeoverSettings } from "../options/takeover-options.ts";
+import { SwitchboardError } from "../../../../errors.ts";
+import { checkPlainData } from "../../../../runtime/actor/moving/plain-data.ts";
+import type { OtherProcess } from "../../../takeover/messages.ts";
+import type { TakeoverSettings } from "../../options/takeover-options.ts";
+import { GIVE_LIMIT_MS, MAX_PROGRAM_BYTES, PROGRAM_PIECE_BYTES } from "../limits.ts";
+import type { BoardLuggage } from "../luggage.ts";
 import { callInTime } from "./in-time.ts";
-import { GIVE_LIMIT_MS, MAX_PROGRAM_BYTES, PROGRAM_PIECE_BYTES } from "./limits.ts";
-import type { BoardLuggage } from "./luggage.ts";
 
 export interface ProgramSourceOwner {
   readonly give: TakeoverSettings["give"];

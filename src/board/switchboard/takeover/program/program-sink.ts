@@ -1,9 +1,9 @@
 /** Takes what the main program of the old process has given, for `take` of the option `takeover`. `BoardSink` has one. */
 import { deserialize } from "node:v8";
-import { SwitchboardError } from "../../../errors.ts";
-import type { TakeoverSettings } from "../options/takeover-options.ts";
+import { SwitchboardError } from "../../../../errors.ts";
+import type { TakeoverSettings } from "../../options/takeover-options.ts";
+import { MAX_PROGRAM_BYTES, TAKE_LIMIT_MS } from "../limits.ts";
 import { callInTime } from "./in-time.ts";
-import { MAX_PROGRAM_BYTES, TAKE_LIMIT_MS } from "./limits.ts";
 
 export class ProgramSink {
   readonly #take: TakeoverSettings["take"];
