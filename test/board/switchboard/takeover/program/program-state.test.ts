@@ -1,6 +1,10 @@
 /** What the main programs of two processes give and take in a takeover, without the processes. */
 import { expect, it, vi } from "vitest";
-import { GIVE_LIMIT_MS, MAX_PROGRAM_BYTES, TAKE_LIMIT_MS } from "../../../../../src/board/switchboard/takeover/limits.ts";
+import {
+  GIVE_LIMIT_MS,
+  MAX_PROGRAM_BYTES,
+  TAKE_LIMIT_MS,
+} from "../../../../../src/board/switchboard/takeover/limits.ts";
 import type { BoardLuggage } from "../../../../../src/board/switchboard/takeover/luggage.ts";
 import { ProgramSink } from "../../../../../src/board/switchboard/takeover/program/program-sink.ts";
 import { ProgramSource } from "../../../../../src/board/switchboard/takeover/program/program-source.ts";
