@@ -39,8 +39,9 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
   /** Frames that wait until the transport's buffer is empty; undefined rather than empty. */
   protected backlog: Backlog | undefined;
   protected readonly transport: Transport;
-  /** Frames queued in this tick. While the connection is in a group, the group has the newer chain. */
+  /** Frames queued in this tick; undefined while the group has them. */
   #pending: FrameChain | undefined;
+  /** The group that has the frames of this tick. */
   #group: BroadcastGroup | undefined;
   /** True while the `FlushQueue` or the `FairScheduler` will call this connection for its pending frames. */
   #queued = false;
@@ -76,7 +77,7 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
 
   /** True if frames of this tick are queued. */
   protected get hasPending(): boolean {
-    return this.#pending !== undefined;
+    return this.#queuedNow() !== undefined;
   }
 
   /** Queues a frame regardless of the bound, for the connection's own few frames. */
@@ -94,17 +95,19 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
     if (isKept) this.#holdsKept = true;
     const before = this.leaveGroup();
     const pending = (before ?? this.host.flushQueue.root).append(frame);
-    // A chain that grows in place stays the same. To store it again would cost V8 a write barrier for each frame.
-    if (pending !== before) this.#pending = pending;
+    const isLong = pending.bytes >= EARLY_FLUSH_BYTES;
+    // To store a new object costs V8 a write barrier: so a chain that a group has, or that grew in place, isn't stored.
+    if (!isLong && group?.join(pending)) {
+      this.#group = group;
+      this.#pending = undefined;
+    } else if (pending !== before) {
+      this.#pending = pending;
+    }
     if (!this.#queued) {
       this.#queued = true;
       this.host.flushQueue.add(this);
     }
-    if (pending.bytes >= EARLY_FLUSH_BYTES) {
-      if (!this.#mustWait(pending)) this.flush();
-    } else if (group?.join(pending)) {
-      this.#group = group;
-    }
+    if (isLong && !this.#mustWait(pending)) this.flush();
   }
 
   /**
@@ -135,6 +138,14 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
     return this.#pending;
   }
 
+  /** Returns the queued frames, and forgets them. */
+  #takeQueued(): FrameChain | undefined {
+    const queued = this.#group === undefined ? this.#pending : this.#group.leave();
+    this.#group = undefined;
+    this.#pending = undefined;
+    return queued;
+  }
+
   /** Nothing follows the queued frames: they no longer wait in the backlog. */
   protected end(): void {
     this.#ending = true;
@@ -161,9 +172,8 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
   /** Writes the queued frames now, not at the end of the tick. Moves them to the backlog if the transport is behind. */
   flush(): void {
     if (this.#ending) this.#writeBacklog();
-    const pending = this.leaveGroup();
+    const pending = this.#takeQueued();
     if (pending === undefined) return;
-    this.#pending = undefined;
     const isKept = this.#holdsKept;
     this.#holdsKept = false;
     if (!this.isBehind) {

@@ -68,6 +68,17 @@ it("queues a burst of publishes once for the group, and counts it for each subsc
   expect(counters.get("messagesSent")).toBe(5 * SUBSCRIBERS);
 });
 
+it("uses the group of an earlier tick again once all have left it", async () => {
+  const { bus, newGroup, members } = shard();
+  for (const member of members) void bus.subscribe("news", member);
+  for (const text of ["first", "second", "third"]) {
+    bus.publish("news", encodeText(text));
+    await turn();
+  }
+  expect(newGroup).toHaveBeenCalledOnce();
+  for (const { transport } of members) expect(transport.texts).toEqual(["first", "second", "third"]);
+});
+
 it("applies the bound to the group's queue as to that of one connection", async () => {
   const { bus, members } = shard();
   for (const member of members) void bus.subscribe("news", member);
