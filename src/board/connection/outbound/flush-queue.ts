@@ -38,7 +38,7 @@ export class FlushQueue {
 
   add(member: Flushable): void {
     if (!this.#scheduled) this.#schedule();
-    this.#members.push(member);
+    this.#members[this.#members.length] = member;
   }
 
   /**
