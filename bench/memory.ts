@@ -2,10 +2,12 @@
  * Measures what a shard itself costs, without sockets: connections over memory in one thread, each through its
  * handshake, 101, one echo and close. Run by hand.
  *
- *     node bench/memory.ts [--only connection,cold,echo,echo-16,async-16,idle] [--rounds 5] [--against DIRECTORY]
+ *     node bench/memory.ts [--only connection,cold,echo,echo-16,async-16,fanout,fanout-16,idle] [--rounds 5]
+ *         [--against DIRECTORY]
  *
- * Prints CPU of the process in µs, and bytes of V8's heap for `idle`: the medians of processes that run one after the
- * other on one core. With `--against`, another checkout takes turns with this one, and the ratios to it follow.
+ * Prints CPU of the process in µs for each connection, echo or delivery, and bytes of V8's heap for `idle`: the medians
+ * of processes that run one after the other on one core. With `--against`, another checkout takes turns with this one,
+ * and the ratios to it follow.
  */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
@@ -26,12 +28,15 @@ const ECHOING = 100;
 const WARM_CONNECTIONS = 20_000;
 const COLD_CONNECTIONS = 8_000;
 const IDLE_CONNECTIONS = 10_000;
-/** Turns of the event loop in which every open connection echoes. */
+/** Subscribers of the topic of a fan-out. */
+const SUBSCRIBERS = 1_000;
+/** Turns of the event loop in which every open connection echoes, or one connection publishes. */
 const WARM_TURNS = 1_500;
 const ECHO_TURNS = 2_000;
 
 const ECHOES = { echo: 1, "echo-16": 16, "async-16": 16 } as const;
-const SCENARIOS = ["connection", "cold", "echo", "echo-16", "async-16", "idle"];
+const FANOUTS = { fanout: 1, "fanout-16": 16 } as const;
+const SCENARIOS = ["connection", "cold", "echo", "echo-16", "async-16", "fanout", "fanout-16", "idle"];
 
 const { values } = parseArgs({
   options: {
@@ -77,7 +82,8 @@ function runAlone(scenario: string, root: string): number {
 
 /** Returns the CPU of one connection or one message in µs, or the bytes of an idle connection. */
 async function measure(scenario: string, root: string): Promise<number> {
-  const memory = await openShard(root, scenario === "async-16");
+  const publishes = FANOUTS[scenario as keyof typeof FANOUTS] as number | undefined;
+  const memory = await openShard(root, publishes !== undefined ? "fanout" : scenario === "async-16" ? "async" : "echo");
   if (scenario === "connection") {
     await memory.connections(WARM_CONNECTIONS);
     return perUnit(WARM_CONNECTIONS, () => memory.connections(WARM_CONNECTIONS));
@@ -88,6 +94,11 @@ async function measure(scenario: string, root: string): Promise<number> {
     const before = usedHeap();
     await memory.open(IDLE_CONNECTIONS);
     return (usedHeap() - before) / IDLE_CONNECTIONS;
+  }
+  if (publishes !== undefined) {
+    await memory.open(SUBSCRIBERS + 1);
+    await memory.publish(WARM_TURNS, publishes);
+    return perUnit(ECHO_TURNS * SUBSCRIBERS * publishes, () => memory.publish(ECHO_TURNS, publishes));
   }
   const messages = ECHOES[scenario as keyof typeof ECHOES];
   await memory.open(ECHOING);
@@ -113,8 +124,8 @@ function load<T>(root: string, path: string): Promise<T> {
   return import(join(root, path));
 }
 
-/** Opens a shard of a checkout in this thread, with an actor that echoes. */
-async function openShard(root: string, isAsync: boolean): Promise<Clients> {
+/** Opens a shard of a checkout in this thread, with an actor that echoes, or publishes each message. */
+async function openShard(root: string, actor: "echo" | "async" | "fanout"): Promise<Clients> {
   const { Shard } = await load<typeof import("../src/board/shard/shard.ts")>(root, "src/board/shard/shard.ts");
   const warmUp = await load<typeof import("../src/board/shard/warm-up.ts")>(root, "src/board/shard/warm-up.ts");
   const { Actor } = await load<typeof import("../src/index.ts")>(root, "src/index.ts");
@@ -132,10 +143,19 @@ async function openShard(root: string, isAsync: boolean): Promise<Clients> {
       this.send(message);
     }
   }
+  class Fanout extends Actor {
+    override async opened(): Promise<void> {
+      await this.subscribe("all");
+    }
+
+    override received(message: Message): void {
+      this.publish("all", message);
+    }
+  }
   const { connection: options } = checkStartOptions({ actor: import.meta.url });
   const shard = new Shard(warmUp.warmUpTask({ shard: 0, actors: new Map([[undefined, ""]]), options }));
   const facts = { moves: undefined, authorize: undefined, surveyed: undefined, requestHeaders: [] };
-  const actorClass = isAsync ? AsyncEcho : Echo;
+  const actorClass = { echo: Echo, async: AsyncEcho, fanout: Fanout }[actor];
   return new Clients(shard.acceptInMemory(new Map([[undefined, { actorClass, ...facts }]])));
 }
 
@@ -218,6 +238,15 @@ class Clients {
     const bytes = Buffer.concat(Array.from({ length: messages }, () => MESSAGE));
     for (let i = 0; i < turns; i++) {
       for (const transport of this.#open) transport.receive(bytes);
+      await turn();
+    }
+  }
+
+  /** The first connection gets some messages in one read, in each of some turns. All others get them, too. */
+  async publish(turns: number, messages: number): Promise<void> {
+    const bytes = Buffer.concat(Array.from({ length: messages }, () => MESSAGE));
+    for (let i = 0; i < turns; i++) {
+      this.#open[0]?.receive(bytes);
       await turn();
     }
   }
