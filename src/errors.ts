@@ -159,12 +159,16 @@ export interface ErrorReport {
   readonly message: string;
   readonly stack: string | undefined;
   readonly code: string | undefined;
+  /** Cause of a `SwitchboardError`, if there is one. */
+  readonly cause?: ErrorReport | undefined;
 }
 
 /** Converts any thrown value to a report, which can be cloned. Never throws. */
 export function reportError(thrown: unknown): ErrorReport {
   try {
-    return describeError(thrown);
+    const cause = thrown instanceof SwitchboardError ? thrown.cause : undefined;
+    const report = describeError(thrown);
+    return cause === undefined ? report : { ...report, cause: reportError(cause) };
   } catch {
     // The value is hostile or broken: one of its getters or its toString threw.
     const message = "a value that isn't an Error was thrown, and it can't be converted to a string";
@@ -186,9 +190,9 @@ function describeError(thrown: unknown): ErrorReport {
   return { name: String(thrown.name), message: String(thrown.message), stack, code };
 }
 
-/** Makes an error from a report: with its name, message and code, and the stack of the thread that threw it. */
+/** Makes an error from a report: with its name, message, code and cause, and the stack of the thread that threw it. */
 export function reviveError(report: ErrorReport): Error {
-  const error = new Error(report.message);
+  const error = new Error(report.message, causeOf(report));
   error.name = report.name;
   if (report.stack !== undefined) error.stack = report.stack;
   return report.code === undefined ? error : Object.assign(error, { code: report.code });
@@ -197,6 +201,12 @@ export function reviveError(report: ErrorReport): Error {
 /** Makes an error from a report: a `SwitchboardError` with its kind where the code is ours. */
 export function reviveOurError(report: ErrorReport): Error {
   const { code, message } = report;
-  if (code !== undefined && code in ERROR_KINDS) return new SwitchboardError(code as ErrorCode, message);
+  if (code !== undefined && code in ERROR_KINDS) {
+    return new SwitchboardError(code as ErrorCode, message, causeOf(report));
+  }
   return reviveError(report);
+}
+
+function causeOf({ cause }: ErrorReport): ErrorOptions | undefined {
+  return cause && { cause: reviveError(cause) };
 }

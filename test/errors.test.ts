@@ -52,6 +52,15 @@ describe("an error that crosses threads", () => {
     expect("code" in cross(reportError(Object.assign(new Error("old"), { code: 42 })))).toBe(false);
   });
 
+  it("keeps the causes of errors of ours", () => {
+    const below = new TypeError("below");
+    const cause = new SwitchboardError("ERR_STATE_NOT_CLONEABLE", "between", { cause: below });
+    const revived = cross(reportError(new SwitchboardError("ERR_MOVE_FAILED", "above", { cause })));
+    expect(revived.cause).toMatchObject({ code: "ERR_STATE_NOT_CLONEABLE", message: "between", stack: cause.stack });
+    expect((revived.cause as Error).cause).toMatchObject({ name: "TypeError", message: "below", stack: below.stack });
+    expect("cause" in cross(reportError(new SwitchboardError("ERR_CLOSED", "closed")))).toBe(false);
+  });
+
   it("may have no stack", () => {
     const error = new Error("bare");
     delete error.stack;
