@@ -156,10 +156,10 @@ export class ActorCell extends CellQueue implements IncarnationOwner, AsyncHandl
   }
 
   /** The actor goes on, if it isn't suspended already. */
-  #endSuspension(reason: StayReason): void {
+  #endSuspension(reason: StayReason, thrown?: { readonly error: unknown }): void {
     const suspension = this.#suspension;
     this.#suspension = undefined;
-    suspension?.end(reason);
+    suspension?.end(reason, thrown);
   }
 
   /** True while the actor is suspended and gets nothing. */
@@ -374,7 +374,7 @@ export class ActorCell extends CellQueue implements IncarnationOwner, AsyncHandl
 
   #failAt(work: Work, error: unknown): void {
     if (work.kind === "suspending") {
-      this.#endSuspension("failed");
+      this.#endSuspension("failed", { error });
       this.owner.actorFailed("suspended", error, "resumed");
       return;
     }

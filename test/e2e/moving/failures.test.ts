@@ -44,15 +44,30 @@ it("goes on with the same object when suspended throws or rejects", async () => 
   const failures: ActorFailure[] = [];
   board.on("actorFailed", (failure) => failures.push(failure));
   for (const plan of ["throw", "reject"]) {
+    const why = `suspended ${plan}s`;
     await ask(`plan ${plan}`);
     expect(await board.move(address, 1), plan).toEqual({ moved: false, reason: "failed" });
     expect(failures.splice(0), plan).toMatchObject([{ handler: "suspended", outcome: "resumed", id: address }]);
     const failure = { reason: "failed", id: address, shard: 0, error: { code: "ERR_MOVE_FAILED" } };
+    const message = `a connection stays in its shard: its actor's suspended threw: ${why}`;
+    expect(failed[0]?.error, plan).toMatchObject({ message, cause: { message: why } });
     expect(failed.splice(0), plan).toMatchObject([failure]);
   }
   expect(await ask("log")).toBe("opened, suspended on 0, suspended on 0");
   await ask("plan ");
   expect(await board.move(address, 1)).toEqual({ moved: true });
+});
+
+it("says that a connection which a reload can't move is closed, and why", async () => {
+  const { board, socket, failed, ask } = await open({ shards: 1 });
+  await ask("plan throw");
+  const closed = once(socket, "close");
+  expect(await board.reload()).toMatchObject({ moved: 0, closed: 1 });
+  expect((await closed)[0]).toBe(1012);
+  const message =
+    "a connection couldn't go to the new thread of its shard, and is closed with 1012 when the old thread ends: its actor's suspended threw: suspended throws";
+  const cause = { message: "suspended throws" };
+  expect(failed).toMatchObject([{ reason: "failed", error: { code: "ERR_MOVE_FAILED", message, cause } }]);
 });
 
 it("goes on with another object in the same shard after a state that can't travel", async () => {

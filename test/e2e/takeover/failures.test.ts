@@ -100,6 +100,13 @@ describe.skipIf(whyNoPassing() !== undefined)("a takeover of a board", () => {
     expect(await Promise.all(failing.map(({ closed }) => closed))).toEqual(plans.map(() => 1012));
     const failed = await old.tellsAll("moveFailed", reasons.length);
     expect(failed.map(({ reason }) => reason).toSorted()).toEqual(reasons);
+    const consequence = "a connection couldn't go to the new process, and is closed with 1012 if the takeover succeeds";
+    expect(failed.map(({ message }) => message)).toEqual(
+      expect.arrayContaining([
+        `${consequence}: its actor's suspended threw: suspended throws`,
+        `${consequence}: its actor's suspended took too long`,
+      ]),
+    );
     for (const one of others) expect(await one.ask("log")).toBe("opened, suspended on 0, resumed 7 on 0");
   });
 

@@ -4,10 +4,8 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { serialize } from "node:v8";
-import type { SwitchboardError } from "../../../errors.ts";
 import type { AskedBy } from "../../../runtime/actor/mail.ts";
 import { checkWaiting, type WaitingState } from "../../../runtime/actor/moving/cell-state.ts";
-import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import type { Departure, Ticket } from "../../../runtime/bus/moving/move.ts";
 import type { LeavingActors } from "../../../runtime/mail/travelling-actors.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
@@ -18,7 +16,7 @@ import type { Connection } from "../../connection/connection.ts";
 import type { TopicsLeaver } from "../../connection/subscriptions.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { ConnectionMessage, Luggage, RelayedConnectionMessage } from "./messages.ts";
-import { notCloneable } from "./move-failures.ts";
+import { type MoveFailure, notCloneable } from "./move-failures.ts";
 import type { MoveReports } from "./move-reports.ts";
 import type { MoverOwner } from "./mover-owner.ts";
 import type { ResumptionEnded, Resumptions } from "./resumptions.ts";
@@ -31,8 +29,7 @@ const ARRIVAL_LIMIT_MS = 5_000;
 /** Time after which a move is tried again that was called off because threads have begun or ended, in ms. */
 const TRY_AGAIN_MS = 10;
 
-/** Outcome of a move. An error: a value can't be cloned. */
-export type MoveOutcome = "moved" | StayReason | SwitchboardError;
+export type MoveOutcome = "moved" | MoveFailure;
 
 /** A suspended connection. */
 export interface Leaving {

@@ -9,10 +9,23 @@ import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import type { Connection } from "../../connection/connection.ts";
 import type { ConnectionHost } from "../../connection/connection-host.ts";
 
+/** A move that has begun and failed: the reason, or the error of `suspended` or of what it returned. */
+export type MoveFailure = StayReason | SwitchboardError;
+
+/** Where a connection was to go: to another shard, to the new thread of its shard, or to another process. */
+export type Destination = "shard" | "thread" | "process";
+
+/** What becomes of a connection that can't go. */
+const CONSEQUENCES: Record<Destination, string> = {
+  shard: "a connection stays in its shard",
+  thread: "a connection couldn't go to the new thread of its shard, and is closed with 1012 when the old thread ends",
+  process: "a connection couldn't go to the new process, and is closed with 1012 if the takeover succeeds",
+};
+
 /** The reasons that a move may fail for once it has begun, in words. */
 const EXPLANATIONS: Partial<Record<StayReason, string>> = {
   busy: "a handler of its actor was under way for too long, or it is moving already",
-  failed: "its actor's suspended threw, or took too long",
+  failed: "its actor's suspended took too long",
   shard: "the other shard has ended, a thread took too long to answer, or the system has no descriptor left",
 };
 
@@ -25,17 +38,37 @@ const SILENT: ReadonlySet<StayReason | undefined> = new Set(["closing", "actor",
 export function reportMoveFailure(
   { counters, events }: ConnectionHost,
   { address, actor }: Connection,
-  failure: StayReason | SwitchboardError,
+  failure: MoveFailure,
+  destination: Destination,
 ): void {
-  const reason = typeof failure === "string" ? failure : "state";
+  const reason = stayReasonOf(failure);
   if (SILENT.has(reason)) return;
   counters.add("movesFailed");
-  const error = typeof failure === "string" ? moveFailed(failure) : failure;
+  const error = reason === "state" && typeof failure !== "string" ? failure : moveFailed(failure, destination);
   events.report("moveFailed", { id: address, actor, reason, error: reportError(error) });
 }
 
-function moveFailed(reason: StayReason): SwitchboardError {
-  return new SwitchboardError("ERR_MOVE_FAILED", `a connection stays where it is: ${EXPLANATIONS[reason] ?? reason}`);
+export function stayReasonOf(failure: MoveFailure): StayReason {
+  if (typeof failure === "string") return failure;
+  return failure instanceof SuspendedThrew ? "failed" : "state";
+}
+
+function moveFailed(failure: MoveFailure, destination: Destination): SwitchboardError {
+  const consequence = CONSEQUENCES[destination];
+  if (typeof failure === "string") {
+    return new SwitchboardError("ERR_MOVE_FAILED", `${consequence}: ${EXPLANATIONS[failure] ?? failure}`);
+  }
+  const { message, cause } = failure;
+  return new SwitchboardError("ERR_MOVE_FAILED", `${consequence}: ${message}`, { cause });
+}
+
+/** An actor's `suspended` threw or rejected. */
+export class SuspendedThrew extends SwitchboardError {
+  /** @param thrown what `suspended` threw */
+  constructor(thrown: unknown) {
+    const { message } = reportError(thrown);
+    super("ERR_MOVE_FAILED", `its actor's suspended threw: ${message}`, { cause: thrown });
+  }
 }
 
 /** Names, for messages, the values of the application that move with a connection beside the actor's state. */

@@ -18,7 +18,7 @@ import type {
   RelayedConnectionMessage,
   ResumptionsMessage,
 } from "./messages.ts";
-import { reportMoveFailure } from "./move-failures.ts";
+import { reportMoveFailure, stayReasonOf } from "./move-failures.ts";
 import { MoveReports } from "./move-reports.ts";
 import { MoveTally } from "./move-tally.ts";
 import type { MoverOwner } from "./mover-owner.ts";
@@ -186,8 +186,9 @@ export class Mover {
       tally.left();
       return outcome;
     }
-    reportMoveFailure(this.#owner.host, connection, outcome);
-    return typeof outcome === "string" ? outcome : "state";
+    const destination = life === this.#successor ? "thread" : "shard";
+    reportMoveFailure(this.#owner.host, connection, outcome, destination);
+    return stayReasonOf(outcome);
   }
 
   /** Resolves when one of those that are being suspended has gone, or stays. */

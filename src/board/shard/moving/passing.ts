@@ -108,7 +108,8 @@ export class Passing {
       // A mail can't be written as bytes, or no descriptor is left.
       this.#mover.arrivals.adopt(state, sockets.adopt(socket, unread), luggage);
       const code = cause instanceof SwitchboardError ? cause.code : "ERR_STATE_NOT_CLONEABLE";
-      reportMoveFailure(host, connection, new SwitchboardError(code, (cause as Error).message, { cause }));
+      const failure = new SwitchboardError(code, (cause as Error).message, { cause });
+      reportMoveFailure(host, connection, failure, "process");
       return undefined;
     }
   }

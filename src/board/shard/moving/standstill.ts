@@ -3,12 +3,11 @@
  * another process together. `Passing` has one. Few connections never make the others wait: they are given up and stay.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { SwitchboardError } from "../../../errors.ts";
 import { nodeOf } from "../../../runtime/actor/address.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import type { Connection } from "../../connection/connection.ts";
 import type { CalmQuery, NodeCounts, StandStillQuery, SuspendAllQuery } from "./messages.ts";
-import { reportMoveFailure } from "./move-failures.ts";
+import { type MoveFailure, reportMoveFailure } from "./move-failures.ts";
 import type { Mover } from "./mover.ts";
 import type { MoverOwner } from "./mover-owner.ts";
 import { type SuspensionLimit, suspend } from "./suspend.ts";
@@ -135,9 +134,9 @@ export class Standstill {
     return this.#owner.moduleOf(actor)?.moves;
   }
 
-  #stays(connection: Connection, failure: StayReason | SwitchboardError): void {
+  #stays(connection: Connection, failure: MoveFailure): void {
     this.#stayers.add(connection);
-    reportMoveFailure(this.#owner.host, connection, failure);
+    reportMoveFailure(this.#owner.host, connection, failure, "process");
   }
 }
 

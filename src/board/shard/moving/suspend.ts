@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { SwitchboardError } from "../../../errors.ts";
 import type { StayReason, Suspended } from "../../../runtime/actor/moving/suspension.ts";
 import type { Connection } from "../../connection/connection.ts";
-import { checkCloneable } from "./move-failures.ts";
+import { checkCloneable, type MoveFailure, SuspendedThrew } from "./move-failures.ts";
 
 /** Time between two looks at a connection that can't be suspended yet, in ms. */
 const POLL_MS = 10;
@@ -15,23 +15,25 @@ export interface SuspensionLimit {
   readonly untilMs: number;
 }
 
-/** Suspends the actor of a connection. Resolves with its state, or with the reason why the connection goes on. */
+/** Suspends the actor of a connection. Resolves with its state, or with the reason why the connection stays. */
 export async function suspend(
   connection: Connection,
   version: number,
   limit: SuspensionLimit,
   stayReason: () => StayReason | undefined,
-): Promise<Uint8Array | StayReason | SwitchboardError> {
+): Promise<Uint8Array | MoveFailure> {
   await connection.hasArrived;
   for (let reason = stayReason(); reason !== undefined; ) {
     if (reason !== "busy" || performance.now() > limit.untilMs) return reason;
     await delay(POLL_MS);
     reason = stayReason();
   }
-  const suspension = Promise.withResolvers<Suspended | StayReason>();
-  connection.suspend(Math.max(1, limit.untilMs - performance.now()), version, suspension.resolve);
+  const suspension = Promise.withResolvers<Suspended | MoveFailure>();
+  connection.suspend(Math.max(1, limit.untilMs - performance.now()), version, (result, thrown) =>
+    suspension.resolve(thrown === undefined ? result : new SuspendedThrew(thrown.error)),
+  );
   const suspended = await suspension.promise;
-  if (typeof suspended === "string") return suspended;
+  if (typeof suspended === "string" || suspended instanceof Error) return suspended;
   const { bytes } = suspended;
   const uncloneable = bytes instanceof SwitchboardError ? bytes : checkCloneable(connection);
   const reason = uncloneable ?? stayReason();

@@ -28,8 +28,12 @@ export interface Suspended {
   readonly bytes: Uint8Array | SwitchboardError;
 }
 
-/** Called once. A reason means that the actor goes on as if nothing had happened. */
-export type SuspensionDone = (result: Suspended | StayReason) => void;
+/**
+ * Called once. A reason means that the actor goes on as if nothing had happened.
+ *
+ * @param thrown what `suspended` threw; for the reason `failed`, absent if it took too long
+ */
+export type SuspensionDone = (result: Suspended | StayReason, thrown?: { readonly error: unknown }) => void;
 
 /** Largest state of an actor that moves, in bytes. */
 export const MAX_STATE_BYTES = 1024 * 1024;
@@ -87,12 +91,12 @@ export class Suspension {
     this.#done({ value, bytes: toBytes(value) });
   }
 
-  /** The actor goes on. Tells the reason, unless the actor was suspended already. */
-  end(reason: StayReason): void {
+  /** The actor goes on. Tells the reason, and what `suspended` threw, unless the actor was suspended already. */
+  end(reason: StayReason, thrown?: { readonly error: unknown }): void {
     const before = this.#step;
     clearTimeout(this.#timer);
     this.#step = "over";
-    if (before === "due" || before === "running") this.#done(reason);
+    if (before === "due" || before === "running") this.#done(reason, thrown);
   }
 }
 

@@ -81,7 +81,7 @@ board.on("successorFailed", ({ error, ...detail }) => {
   tell("successorFailed", { ...detail, code: (error as { readonly code?: string }).code, message: error.message });
 });
 for (const event of ["moveFailed", "actorFailed"] as const) {
-  board.on(event, ({ error: _, ...detail }) => tell(event, detail));
+  board.on(event, ({ error, ...detail }) => tell(event, { ...detail, message: error.message }));
 }
 board.on("programStateLeft", ({ message }) => tell("programStateLeft", { message }));
 process.on("SIGHUP", () => {
