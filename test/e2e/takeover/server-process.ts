@@ -15,7 +15,12 @@ const program = fileURLToPath(new URL("programs/server.ts", import.meta.url));
 /** What the program prints. */
 export interface ServerStories {
   readonly listening: { readonly ports: readonly number[] };
-  readonly takenOver: { readonly connections: number; readonly predecessorDied: boolean; readonly ms: number };
+  readonly takenOver: {
+    readonly connections: number;
+    readonly predecessorDied: boolean;
+    readonly unclaimed: readonly string[];
+    readonly ms: number;
+  };
   readonly handedOver: { readonly connections: number; readonly ms: number; readonly pauseMs: number };
   readonly successorFailed: {
     readonly code: string;
@@ -23,7 +28,7 @@ export interface ServerStories {
     readonly wasRefused: boolean;
     readonly lost: number;
   };
-  readonly moveFailed: { readonly reason: string };
+  readonly moveFailed: { readonly reason: string; readonly message: string };
   readonly moveRefused: { readonly code: string };
   readonly reloadFailed: { readonly code: string; readonly message: string };
   readonly took: { readonly ids: readonly number[] };

@@ -35,7 +35,8 @@ describe.skipIf(whyNoPassing() !== undefined)("a board with the option takeover"
     const clients = await openClients(20, { port, sizeOf, pieceBytes: 900, thinkMs: 5 });
     for (let version = 2; version <= LAST; version++) {
       const next = new ServerProcess(options);
-      expect(await next.tells("takenOver")).toMatchObject({ connections: clients.length, predecessorDied: false });
+      const taken = { connections: clients.length, predecessorDied: false, unclaimed: [] };
+      expect(await next.tells("takenOver")).toMatchObject(taken);
       expect(await next.tells("listening")).toEqual({ event: "listening", ports });
       expect(await old.tells("handedOver")).toMatchObject({ connections: clients.length });
       const stderr = sockets === "uring" ? expect.stringMatching(/node:ffi, which is experimental/) : "";
@@ -46,6 +47,26 @@ describe.skipIf(whyNoPassing() !== undefined)("a board with the option takeover"
     }
     await expectAllRight(clients);
   });
+
+  it.runIf(all)(
+    "goes to a process that listens on fewer ports 10 s after its last call, and names the others",
+    async () => {
+      const start = { actor: "counting", takeover: takeoverPath(), shards: 1, warmUp: false };
+      const old = new ServerProcess({ start, listen: [{}, {}] });
+      const { ports } = await old.tells("listening");
+      const [port, other] = ports as [number, number];
+      const clients = [...(await openClients(3, { port })), ...(await openClients(3, { port: other }))];
+      const next = new ServerProcess({ start, listen: [{ port }] });
+      expect(await next.tells("listening")).toEqual({ event: "listening", ports: [port] });
+      // The old process serves meanwhile.
+      await allAnswered(clients);
+      const { connections, unclaimed, ms } = await next.tells("takenOver");
+      expect({ connections, unclaimed }).toEqual({ connections: 6, unclaimed: [`127.0.0.1:${other}`] });
+      expect(ms).toBeGreaterThan(9_900);
+      await allAnswered(clients);
+      await expectAllRight(clients);
+    },
+  );
 
   it("brings every publish of all processes to every subscriber once, in order, while they move", async () => {
     const start = { actor: "ticking", takeover: takeoverPath(), shards: 2, warmUp: false };

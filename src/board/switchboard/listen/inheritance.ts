@@ -32,6 +32,7 @@ export function listenersOf(calls: readonly SocketsOfCall[]): MovingListener[] {
 
 export class Inheritance {
   readonly #unclaimed: SocketsOfCall[];
+  readonly #closed: SocketsOfCall[] = [];
   readonly #claimed = Promise.withResolvers<void>();
   readonly #over = Promise.withResolvers<void>();
   #timer: NodeJS.Timeout | undefined;
@@ -55,6 +56,11 @@ export class Inheritance {
    */
   get claimed(): Promise<void> {
     return this.#claimed.promise;
+  }
+
+  /** Sockets that the program hasn't asked for, and that were closed. */
+  get closed(): readonly SocketsOfCall[] {
+    return this.#closed;
   }
 
   /** Gives a socket to a call of `listen`. Returns undefined if there is none for it. */
@@ -108,7 +114,10 @@ export class Inheritance {
 
   #closeRest(): void {
     clearTimeout(this.#timer);
-    for (const { descriptors } of this.#unclaimed.splice(0)) for (const one of descriptors) closePassed(one);
+    for (const one of this.#unclaimed.splice(0)) {
+      this.#closed.push(one);
+      for (const descriptor of one.descriptors) closePassed(descriptor);
+    }
     this.#claimed.resolve();
   }
 }

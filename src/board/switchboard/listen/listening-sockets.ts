@@ -37,6 +37,7 @@ export class ListeningSockets {
   /** Servers that listen, or have connections left. */
   readonly #servers = new Set<Server>();
   #inheritance: Inheritance | undefined;
+  #unclaimed: readonly string[] = [];
 
   /** @param isPassable true if another process may take the sockets over */
   constructor(isPassable: boolean) {
@@ -122,8 +123,14 @@ export class ListeningSockets {
   /** Accepts with all inherited sockets. */
   async inherited(): Promise<void> {
     await this.goOn();
+    this.#unclaimed = this.#inheritance?.closed.map(({ address }) => nameOf(address)) ?? [];
     this.#inheritance?.end();
     this.#inheritance = undefined;
+  }
+
+  /** Names of the inherited sockets that the program didn't ask for, and that were closed. */
+  get unclaimed(): readonly string[] {
+    return this.#unclaimed;
   }
 
   /** The takeover has failed. */

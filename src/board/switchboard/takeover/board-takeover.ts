@@ -134,7 +134,8 @@ export class BoardTakeover {
       ({ left, ...result }) => {
         this.#left = left;
         if (isSupervised(this.#path)) tellHas(result.connections, !result.predecessorDied);
-        this.#owner.takenOver({ ...result, ms: performance.now() - startedAt });
+        const { unclaimed } = this.#owner.intake.sockets;
+        this.#owner.takenOver({ ...result, unclaimed, ms: performance.now() - startedAt });
       },
       (error: Error) => {
         this.#owner.intake.sockets.disinherited(error);
