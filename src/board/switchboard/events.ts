@@ -77,7 +77,7 @@ export interface SwitchboardEvents {
   /** An open connection has moved to another shard. */
   moved: [MovedConnection];
   /**
-   * A connection was to move to another shard or process and stayed where it is. At most 100 in a second from each
+   * A connection was to move to another shard, thread or process and couldn't. At most 100 in a second from each
    * shard; the rest is only counted.
    */
   moveFailed: [MoveFailure];
@@ -136,6 +136,11 @@ export interface TakenOver {
   readonly connections: number;
   /** True if the other process ended before it had given everything. */
   readonly predecessorDied: boolean;
+  /**
+   * Listening sockets of the other process that this one hasn't asked for by `listen`, as `<address>:<port>` or the path
+   * of a Unix socket. They were closed.
+   */
+  readonly unclaimed: readonly string[];
   /** Time from the first message to the other process until everything ran here, in ms. */
   readonly ms: number;
 }
@@ -188,7 +193,7 @@ export interface MovedConnection {
   readonly shard: number;
 }
 
-/** A connection that was to move and stayed. */
+/** A connection that was to move and couldn't. */
 export interface MoveFailure {
   /** Number of the shard where the connection is. */
   readonly shard: number;
@@ -197,7 +202,10 @@ export interface MoveFailure {
   /** Name of its actor module; undefined for the default module. */
   readonly actor: string | undefined;
   readonly reason: StayReason;
-  /** `ERR_STATE_NOT_CLONEABLE`, `ERR_STATE_TOO_LARGE` or `ERR_MOVE_FAILED`. */
+  /**
+   * `ERR_STATE_NOT_CLONEABLE`, `ERR_STATE_TOO_LARGE`, or `ERR_MOVE_FAILED`, whose message says what becomes of the
+   * connection. `cause` is what `suspended` threw.
+   */
   readonly error: Error;
 }
 

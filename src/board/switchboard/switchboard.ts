@@ -345,7 +345,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * Moves an open connection of this node to another shard, with its actor's state: its class needs `static moves`.
    * Resolves with `{ moved: true }`, also if the connection was there already, or with the reason why it stayed.
    * Rejects with `ERR_ADDRESS`, also for an address of another node, `ERR_OPTION` for a shard that doesn't exist,
-   * `ERR_MOVE_FAILED` for one that takes no connections now, and `ERR_CLOSED` while the board closes.
+   * `ERR_MOVE_FAILED` for one that takes no connections now and while another process takes over, and `ERR_CLOSED` while
+   * the board closes.
    */
   async move(address: Address, shard: number): Promise<MoveResult> {
     checkAddress(address);
@@ -362,8 +363,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /**
    * Moves connections from the fullest to the emptiest shards, until these differ by less than a tenth, or 16. The
-   * option `rebalance` does the same slowly and by itself. Resolves with the number. Rejects with `ERR_CLOSED` while
-   * the board closes.
+   * option `rebalance` does the same slowly and by itself. Resolves with the number. Rejects with `ERR_MOVE_FAILED`
+   * while another process takes over, and with `ERR_CLOSED` while the board closes.
    */
   rebalance(): Promise<RebalanceResult> {
     return this.#moves.rebalance();
@@ -375,7 +376,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * option `recycle` does it by itself. Resolves with the numbers.
    *
    * Rejects with the error of a module that can't be loaded, and nothing has changed then; with `ERR_OPTION`, with
-   * `ERR_RELOADING` during another recycling or a reload, and with `ERR_CLOSED` while the board closes.
+   * `ERR_RELOADING` during another recycling or a reload, with `ERR_MOVE_FAILED` while another process takes over, and
+   * with `ERR_CLOSED` while the board closes.
    */
   recycle(shard: number, options: RecycleOptions = {}): Promise<RenewalResult> {
     return this.#moves.recycle(shard, options);
@@ -388,8 +390,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * batches. Resolves with the numbers, once only what is kept is left in the old threads.
    *
    * Rejects with a module's own error if it can't be loaded, and as `start` does; then nothing has changed. Rejects
-   * with `ERR_OPTION`, with `ERR_RELOADING` during another reload or a recycling, and with `ERR_CLOSED` while the board
-   * closes.
+   * with `ERR_OPTION`, with `ERR_RELOADING` during another reload or a recycling, with `ERR_MOVE_FAILED` while another
+   * process takes over, and with `ERR_CLOSED` while the board closes.
    */
   reload(options: ReloadOptions = {}): Promise<RenewalResult> {
     return this.#moves.reload(options);

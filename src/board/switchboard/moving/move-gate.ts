@@ -41,7 +41,7 @@ export class MoveGate {
     if (!this.#isPaused) return;
     throw new SwitchboardError(
       "ERR_MOVE_FAILED",
-      "no connection moves between shards while another process takes over",
+      "no thread is replaced, and no connection moves between shards, while another process takes over",
     );
   }
 
