@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The program `switchboard`: chooses a command, and turns its result into an exit code. */
+import { checkNode } from "../board/switchboard/node-version.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 import { version } from "./version.ts";
 
@@ -47,7 +48,17 @@ async function run([command, ...args]: readonly string[]): Promise<number> {
   return command === undefined ? USAGE : 0;
 }
 
+/** A command may use what an older Node doesn't have, so this comes before its modules are loaded. */
+function checkThisNode(): void {
+  try {
+    checkNode(process.versions.node);
+  } catch (error) {
+    throw new CommandError((error as Error).message);
+  }
+}
+
 try {
+  checkThisNode();
   process.exitCode = await run(process.argv.slice(2));
 } catch (error) {
   if (!(error instanceof UsageError || error instanceof CommandError)) throw error;

@@ -367,4 +367,14 @@ await create(options, "node").catch(({ code, message }) => console.log(code, mes
       expect(stderr).toContain("code: 'ERR_NODE_VERSION'");
     },
   );
+
+  it.skipIf(oldNode === undefined).each([["run", "server.js"], ["serve"], ["bench", "ws://localhost"], ["token"]])(
+    "names them in each command (%s)",
+    async (...args) => {
+      const main = join(user, "node_modules/switchboard/dist/cli/main.js");
+      const { code, stdout, stderr } = await new RunningProgram(oldNode ?? "", [main, ...args], { cwd: user }).exit;
+      expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+      expect(stderr).toMatch(/^switchboard: Switchboard needs Node 22\.18 .*; this is Node \d+\.\d+\.\d+\n$/);
+    },
+  );
 });
