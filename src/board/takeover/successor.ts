@@ -58,9 +58,19 @@ export interface TakenOver {
 }
 
 /**
+ * The old process ended before it answered, or its board closed (`ERR_TAKEOVER_LOST`): it has refused nothing, and given
+ * nothing. The sink wasn't asked for anything. Whether another process can be taken over now is to be looked up again.
+ */
+export class Unanswered extends SwitchboardError {
+  constructor(pid: number) {
+    super("ERR_TAKEOVER_LOST", `process ${pid} closed the connection before it answered`);
+  }
+}
+
+/**
  * Takes everything over from the process at the other end of a channel. Rejects with `ERR_TAKEOVER_REFUSED` and, before
- * the old process has answered, with `ERR_TAKEOVER_TIMEOUT` and `ERR_TAKEOVER_LOST`; with the error of the sink, and
- * with `ERR_OUT_OF_DESCRIPTORS`. After a rejection connections that weren't started go on in the old process.
+ * the old process has answered, with `ERR_TAKEOVER_TIMEOUT`, `Unanswered` and `ChannelCut`; with the error of the sink,
+ * and with `ERR_OUT_OF_DESCRIPTORS`. After a rejection connections that weren't started go on in the old process.
  */
 export async function takeOver(
   channel: Channel,
@@ -130,15 +140,24 @@ class Successor {
 
   async #greet(): Promise<{ readonly listeners: readonly MovingListener[]; readonly other: OtherProcess }> {
     this.#talk.send({ kind: "hello", facts: ownFacts(this.#sink) });
-    const received = await this.#talk.next();
-    if (received === undefined) {
-      throw new SwitchboardError("ERR_TAKEOVER_LOST", `process ${this.#pid} closed the connection`);
-    }
+    const received = await this.#firstAnswer();
+    if (received === undefined) throw new Unanswered(this.#pid);
     const { message, descriptors } = received;
     if (message.kind === "refused") throw new SwitchboardError("ERR_TAKEOVER_REFUSED", message.message);
     if (message.kind !== "welcome") throw unexpected(message.kind);
     const listeners = message.listeners.map((name, index) => ({ name, descriptor: descriptors[index] as number }));
     return { listeners, other: this.#talk.otherProcess(message.facts) };
+  }
+
+  /** Resolves with undefined if the old process has closed the channel, or has ended. */
+  async #firstAnswer(): Promise<Received<Exclude<PredecessorMessage, Alive | Aside>> | undefined> {
+    try {
+      return await this.#talk.next();
+    } catch (error) {
+      // An old process that still runs goes on, so this one may not.
+      if (!(error instanceof ChannelCut) || this.#talk.isOtherRunning) throw error;
+      return undefined;
+    }
   }
 
   /** Resolves with true when the old process has given everything, with false when it ended before that. */

@@ -1,5 +1,6 @@
 /** Connects to the process that listens for channels. The process that takes over does that. */
 import { connect, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { SwitchboardError } from "../../errors.ts";
 import { peerOf } from "../native/pass-descriptors.ts";
 import { descriptorOf } from "../node-internals/net.ts";
@@ -10,14 +11,43 @@ import { CONNECT_TIMEOUT_MS, DESCRIPTORS, MESSAGES, readExactly, TOKEN_BYTES } f
 const NOBODY = ["ENOENT", "ECONNREFUSED"];
 
 /**
- * Connects to the process that listens at a path. Resolves with undefined if none does. Rejects with
- * `ERR_TAKEOVER_TIMEOUT` if that process doesn't answer within `timeoutMs`, with `ERR_TAKEOVER_REFUSED` if it belongs
- * to another user or closes the connection, and as `net.Socket` does.
+ * Time in ms in which a process that closes connections without an answer has ended, or has removed its socket. A
+ * process that was killed closes its sockets one after the other.
+ */
+const END_TIMEOUT_MS = 1_000;
+const LOOK_MS = 10;
+
+/** The process at the other end closed the connection, and gave no reason. */
+class Closed extends SwitchboardError {
+  constructor(path: string, cause: Error) {
+    super("ERR_TAKEOVER_REFUSED", whyRefused(path, cause.message), { cause });
+  }
+}
+
+/**
+ * Connects to the process that listens at a path. Resolves with undefined if none does, also if that process ends, or
+ * waits no longer, before it has answered. Rejects with `ERR_TAKEOVER_TIMEOUT` if that process doesn't answer within
+ * `timeoutMs`, with `ERR_TAKEOVER_REFUSED` if it belongs to another user, or listens and closes each connection for 1 s,
+ * and as `net.Socket` does.
  */
 export async function connectChannel(
   path: string,
   timeoutMs = CONNECT_TIMEOUT_MS,
 ): Promise<DescriptorChannel | undefined> {
+  let deadline: number | undefined;
+  for (;;) {
+    try {
+      return await connectOnce(path, timeoutMs);
+    } catch (error) {
+      if (!(error instanceof Closed)) throw error;
+      deadline ??= performance.now() + END_TIMEOUT_MS;
+      if (performance.now() > deadline) throw error;
+      await delay(LOOK_MS);
+    }
+  }
+}
+
+async function connectOnce(path: string, timeoutMs: number): Promise<DescriptorChannel | undefined> {
   const messages = connect({ path });
   try {
     await connected(messages);
@@ -38,7 +68,9 @@ async function pair(messages: Socket, path: string, timeoutMs: number): Promise<
   messages.on("error", () => {});
   try {
     const peer = peerOf(descriptorOf(messages));
-    if (peer.uid !== process.geteuid?.()) throw new Error("it belongs to another user");
+    if (peer.uid !== process.geteuid?.()) {
+      throw new SwitchboardError("ERR_TAKEOVER_REFUSED", whyRefused(path, "it belongs to another user"));
+    }
     messages.write(MESSAGES);
     const token = await readExactly(messages, TOKEN_BYTES);
     const descriptors = connect({ path });
@@ -58,11 +90,15 @@ async function pair(messages: Socket, path: string, timeoutMs: number): Promise<
       const message = `the process that listens at ${path} didn't answer within ${timeoutMs} ms`;
       throw new SwitchboardError("ERR_TAKEOVER_TIMEOUT", message, { cause });
     }
-    const message = `the process that listens at ${path} can't be taken over: ${(cause as Error).message}`;
-    throw new SwitchboardError("ERR_TAKEOVER_REFUSED", message, { cause });
+    if (cause instanceof SwitchboardError) throw cause;
+    throw new Closed(path, cause as Error);
   } finally {
     clearTimeout(timer);
   }
+}
+
+function whyRefused(path: string, why: string): string {
+  return `the process that listens at ${path} can't be taken over: ${why}`;
 }
 
 function connected(socket: Socket): Promise<void> {

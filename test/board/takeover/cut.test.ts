@@ -6,7 +6,7 @@ import { setImmediate } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { MovingConnection } from "../../../src/board/takeover/messages.ts";
 import { handOver, type TakeoverSource } from "../../../src/board/takeover/predecessor.ts";
-import { type TakeoverSink, takeOver } from "../../../src/board/takeover/successor.ts";
+import { type TakeoverSink, takeOver, Unanswered } from "../../../src/board/takeover/successor.ts";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import { stateOf } from "../../support/process-state.ts";
 import { type Kind, MemoryChannel, openSocket } from "./memory-channel.ts";
@@ -33,8 +33,12 @@ function close(connections: readonly MovingConnection[]): void {
  *
  * @param finish what the new process does once it has everything
  */
-function takeoverCutAt(kind: Kind, next = standIn(), finish = async (): Promise<void> => {}) {
-  const old = standIn();
+function takeoverCutAt(
+  kind: Kind,
+  next = standIn(),
+  finish = async (): Promise<void> => {},
+  old: ChildProcess = standIn(),
+) {
   const [oldEnd, newEnd] = [new MemoryChannel(next, kind), new MemoryChannel(old, kind)];
   oldEnd.other = newEnd;
   newEnd.other = oldEnd;
@@ -101,6 +105,19 @@ describe.skipIf(whyNoPassing() !== undefined)("a takeover that is cut", () => {
       await end(old);
       expect(await takenOver).toMatchObject({ connections: CONNECTIONS });
       if (kind === "go") expect(told).toContain(`the new one starts ${CONNECTIONS}, the old one has ended`);
+    },
+  );
+
+  it.each([false, true])(
+    "before the old process has answered: the new one may only go on if that has ended (%s)",
+    async (hasEnded) => {
+      const old = standIn();
+      if (hasEnded) await end(old);
+      const { takenOver } = takeoverCutAt("welcome", undefined, undefined, old);
+      const error = await takenOver.catch((error: unknown) => error);
+      expect(error).toMatchObject({ code: "ERR_TAKEOVER_LOST" });
+      expect(error instanceof Unanswered).toBe(hasEnded);
+      await end(old);
     },
   );
 

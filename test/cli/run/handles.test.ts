@@ -163,6 +163,25 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement without node:ffi", 
     },
   );
 
+  it("goes on in the new process when the old one is stopped, and killed before it has answered", async () => {
+    const { supervisor, clients } = await serve();
+    const [old = 0] = childrenOf(supervisor.pid);
+    process.kill(old, "SIGSTOP");
+    await vi.waitFor(() => expect(stateOf(old)).toBe("T"));
+    supervisor.kill("SIGHUP");
+    await supervisor.prints(/"event":"greets"/);
+    const next = childrenOf(supervisor.pid).at(-1) ?? 0;
+    process.kill(old, "SIGKILL");
+    await supervisor.logs(
+      new RegExp(`pid ${old} was ended by SIGKILL, with its connections: pid ${next} goes on without them\n`),
+    );
+    const [, port] = await supervisor.prints(/"event":"greets"[\s\S]*"event":"listening","ports":\[(\d+)/);
+    await (await RawClient.open({ port: Number(port) })).close();
+    await vi.waitFor(() => expect(clients.every(({ socket }) => socket.closed)).toBe(true));
+    supervisor.kill("SIGHUP");
+    await supervisor.logs(new RegExp(`took over from pid ${next} `));
+  });
+
   it("never leaves two owners when the supervisor is killed half way: everybody goes on in the old process", async () => {
     const { supervisor, faults, replaceByStopped } = await serve();
     const [old, next] = await replaceByStopped();

@@ -1,7 +1,10 @@
 /** Takeovers of boards in which something fails, with real processes and with clients that check every byte. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
+import { ChannelServer } from "../../../src/wire/passing/channel-server.ts";
+import { stateOf } from "../../support/process-state.ts";
 import { MovingPeer } from "../../support/shard-pool.ts";
+import { socketsAt } from "../../support/unix-sockets.ts";
 import { allAnswered, expectAllRight, openClients } from "./counted-clients.ts";
 import { ServerProcess, takeoverPath } from "./server-process.ts";
 
@@ -28,6 +31,49 @@ describe.skipIf(whyNoPassing() !== undefined)("a takeover of a board", () => {
     expect(await last.tells("takenOver")).toMatchObject({ connections: clients.length });
     await allAnswered(clients);
     await expectAllRight(clients);
+  });
+
+  it("of a process that is killed before it has answered is the start of a first one", async () => {
+    const start = { actor: "counting", takeover: takeoverPath(), shards: 2, warmUp: false };
+    const old = new ServerProcess({ start, listen: [{}] });
+    await old.tells("listening");
+    old.program.kill("SIGSTOP");
+    await vi.waitFor(() => expect(stateOf(old.program.pid)).toBe("T"));
+    const next = new ServerProcess({ start, listen: [{}] });
+    await vi.waitFor(() => expect(socketsAt(`${start.takeover}.${old.program.pid}`)).toBe(2), 20_000);
+    old.program.kill("SIGKILL");
+    const { ports } = await next.tells("listening");
+    const clients = await openClients(5, { port: ports[0] as number });
+    const last = new ServerProcess({ start, listen: [{}] });
+    expect(await last.tells("takenOver")).toMatchObject({ connections: clients.length });
+    await expectAllRight(clients);
+  });
+
+  it.each(["hello", "end"] as const)(
+    "whose old process says nothing at %j, and waits no longer, is the start of a first one",
+    async (moment) => {
+      const start = { actor: "counting", takeover: takeoverPath(), shards: 2, warmUp: false };
+      const old = await ChannelServer.listen(start.takeover, (channel) => {
+        const end = (): void => {
+          old.close();
+          channel.destroy();
+        };
+        if (moment === "end") end();
+        else channel.start({ received: end, ended: () => {} });
+      });
+      const next = new ServerProcess({ start, listen: [{}] });
+      const { ports } = await next.tells("listening");
+      await expectAllRight(await openClients(5, { port: ports[0] as number }));
+    },
+  );
+
+  it("is refused by a process that waits, and ends each conversation without a word", async () => {
+    const start = { actor: "counting", takeover: takeoverPath(), shards: 2, warmUp: false };
+    const old = await ChannelServer.listen(start.takeover, (channel) => channel.destroy());
+    onTestFinished(() => old.close());
+    expect(await new ServerProcess({ start, listen: [{}] }).tells("refused")).toMatchObject({
+      code: "ERR_TAKEOVER_LOST",
+    });
   });
 
   it.runIf(all)(

@@ -37,6 +37,7 @@ export interface ServerStories {
   readonly refused: { readonly code: string; readonly message: string };
   readonly asked: object;
   readonly failing: object;
+  readonly greets: object;
   readonly ended: { readonly ticks: number };
   readonly closed: { readonly closed: number; readonly dropped: number };
 }

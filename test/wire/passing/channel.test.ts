@@ -13,15 +13,17 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import { ChannelServer } from "../../../src/wire/passing/channel-server.ts";
 import { connectChannel } from "../../../src/wire/passing/connect-channel.ts";
 import type { DescriptorChannel } from "../../../src/wire/passing/descriptor-channel.ts";
 import { RunningProgram } from "../../e2e/support/process.ts";
+import { stateOf } from "../../support/process-state.ts";
+import { socketsAt } from "../../support/unix-sockets.ts";
 
 function temporaryPath(): string {
   const folder = mkdtempSync(join(tmpdir(), "channel-"));
@@ -159,6 +161,37 @@ describe.skipIf(whyNoPassing() !== undefined)("a channel server", () => {
     expect(await connectChannel(path)).toBeUndefined();
     await listen(path);
     (await connectChannel(path))?.destroy();
+  });
+
+  it("isn't found when its process is killed before it has answered", async () => {
+    const path = temporaryPath();
+    const script = `require("net").createServer().listen(${JSON.stringify(path)}, () => console.log("up"))`;
+    const program = new RunningProgram(process.execPath, ["-e", script]);
+    await program.prints(/up/);
+    program.kill("SIGSTOP");
+    await vi.waitFor(() => expect(stateOf(program.pid)).toBe("T"));
+    const found = connectChannel(path);
+    await vi.waitFor(() => expect(socketsAt(path)).toBe(2));
+    program.kill("SIGKILL");
+    expect(await found).toBeUndefined();
+  });
+
+  it("isn't found when it closes a connection, and waits no longer", async () => {
+    const path = temporaryPath();
+    const server = createServer((socket) => {
+      socket.destroy();
+      server.close();
+    }).listen(path);
+    await once(server, "listening");
+    expect(await connectChannel(path)).toBeUndefined();
+  });
+
+  it("refuses by closing each connection", async () => {
+    const path = temporaryPath();
+    const server = createServer((socket) => socket.destroy()).listen(path);
+    onTestFinished(() => void server.close());
+    await once(server, "listening");
+    await expect(connectChannel(path)).rejects.toMatchObject({ code: "ERR_TAKEOVER_REFUSED" });
   });
 
   it("leaves nothing behind, and removes no file, where it can't listen", async () => {

@@ -14,7 +14,7 @@ import { findPredecessor, isSupervised, tellGives, tellGoesOn, tellHas } from ".
 import { canMoveSockets } from "../../../wire/transport/handoff.ts";
 import type { LateUpgrade } from "../../accept/late-upgrade.ts";
 import type { HandOverResult } from "../../takeover/predecessor.ts";
-import { takeOver } from "../../takeover/successor.ts";
+import { takeOver, Unanswered } from "../../takeover/successor.ts";
 import { checkTakeoverPath } from "../../takeover/takeover-directory.ts";
 import { TakeoverServer } from "../../takeover/takeover-server.ts";
 import type { HandedOver, SuccessorFailure, TakenOver } from "../events.ts";
@@ -47,6 +47,9 @@ export interface BoardTakeoverOwner extends TakeoverParts {
 
 /** Time in ms after which a board tries again to wait at the path. */
 const WAIT_AGAIN_MS = 1_000;
+
+/** Number of processes, one after the other, that may end before they answer. */
+const MAX_UNANSWERED = 3;
 
 /** Paths at which boards of this thread wait for another process, or are about to. */
 const paths = new Set<string>();
@@ -102,20 +105,31 @@ export class BoardTakeover {
 
   /**
    * Begins the takeover from the process that listens at the path; without one, waits there for the next. Resolves when
-   * the other process has agreed. Rejects as `connectChannel` and `takeOver` do.
+   * the other process has agreed. A process that ends before it answers is as none. Rejects as `connectChannel` and
+   * `takeOver` do.
    */
   async begin(): Promise<void> {
     checkUnused(this.#path);
     paths.add(this.#path);
     this.#hasPath = true;
     const format = await this.#owner.hub.topics.stateFormat();
-    const channel = await this.#connect();
-    if (channel === undefined) {
-      // The process before may have ended since the supervisor started this one.
-      if (isSupervised(this.#path)) tellHas(0, false);
-      await this.#awaitSuccessor();
-      return;
+    for (let attempt = 1; ; attempt++) {
+      const channel = await this.#connect();
+      if (channel === undefined) break;
+      try {
+        await this.#takeOver(channel, format);
+        return;
+      } catch (error) {
+        if (!(error instanceof Unanswered) || attempt === MAX_UNANSWERED) throw error;
+      }
     }
+    // The process before may have ended since the supervisor started this one.
+    if (isSupervised(this.#path)) tellHas(0, false);
+    await this.#awaitSuccessor();
+  }
+
+  /** Resolves when the other process has agreed. Rejects as `takeOver` does. */
+  async #takeOver(channel: Channel, format: string | undefined): Promise<void> {
     const startedAt = performance.now();
     const welcome = Promise.withResolvers<void>();
     let isWelcome = false;

@@ -70,6 +70,18 @@ function takeoverOf({ give, take }: NonNullable<ServerOptions["program"]>): Take
   };
 }
 
+// Under a supervisor, without `node:ffi`: the process waits for its welcome.
+const send = process.send?.bind(process);
+if (send !== undefined) {
+  process.send = (message: { readonly part?: { readonly kind: string } }, ...rest: readonly unknown[]) => {
+    const isSent = (send as (...all: readonly unknown[]) => boolean)(message, ...rest);
+    if (message.part?.kind === "message") {
+      process.send = send;
+      tell("greets", {});
+    }
+    return isSent;
+  };
+}
 const board = await Switchboard.start(
   program === undefined ? start : { ...start, takeover: takeoverOf(program) },
 ).catch((error) => {
