@@ -137,6 +137,13 @@ export class Program {
     }
   }
 
+  /** True once the board of the process waits for a successor, also if that was later than `ready` waited for. */
+  get isListening(): boolean {
+    if (this.#awaits) return true;
+    const now = socketAt(this.#takeover);
+    return now !== undefined && now !== this.#before;
+  }
+
   /** Sends a signal, unless the process has ended. */
   signal(signal: NodeJS.Signals): void {
     if (!this.#ended) this.child.kill(signal);
@@ -161,8 +168,7 @@ export class Program {
     const silentAt = performance.now() + timeoutMs;
     return new Promise((resolve) => {
       const timer = setInterval(() => {
-        const now = socketAt(this.#takeover);
-        if (this.#awaits || (now !== undefined && now !== this.#before)) settle({ kind: "listening" });
+        if (this.isListening) settle({ kind: "listening" });
         else if (performance.now() > silentAt) settle({ kind: "silent" });
       }, LOOK_MS);
       const settle = (readiness: Readiness): void => {

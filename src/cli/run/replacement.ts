@@ -17,7 +17,7 @@ export type Outcome =
    * `why`: "was ended by SIGKILL"
    *
    * `lost`: number of connections that ended with the new process; undefined if it may have had some, and the old
-   * process hasn't told
+   * process hasn't told, or if the old process had ended before
    */
   | { readonly kind: "failed"; readonly why: string; readonly lost: number | undefined };
 
@@ -57,7 +57,7 @@ export class Replacement {
     let readiness = await next.ready;
     // Messages that the old process sent before may wait in its channel.
     if (readiness.kind === "silent") await setImmediate();
-    if (readiness.kind === "silent" && this.#hasGiven) {
+    if (readiness.kind === "silent" && (this.#hasGiven || this.old.ended)) {
       this.#letGoOn();
       const hasBack = this.#goesOn.promise.then(() => readiness);
       readiness = await Promise.race([next.untilReady(Number.POSITIVE_INFINITY), hasBack]);
@@ -72,9 +72,8 @@ export class Replacement {
   /** Lets processes go on that a signal has stopped: connections wait in one of them. */
   #letGoOn(): void {
     const { old, next } = this;
-    this.#report(
-      `pid ${next.pid} isn't ready after ${seconds(this.#readyTimeoutMs)} and may have the connections of pid ${old.pid} already, so it isn't killed`,
-    );
+    const why = this.#hasGiven ? `may have the connections of pid ${old.pid} already` : `pid ${old.pid} has ended`;
+    this.#report(`pid ${next.pid} isn't ready after ${seconds(this.#readyTimeoutMs)} and ${why}, so it isn't killed`);
     for (const program of [old, next]) {
       if (!program.isStopped) continue;
       this.#report(`pid ${program.pid} is stopped: it gets SIGCONT`);
@@ -83,8 +82,8 @@ export class Replacement {
   }
 
   async #lost(): Promise<number | undefined> {
-    if (!this.#hasGiven) return 0;
     const { old } = this;
+    if (!this.#hasGiven) return old.ended ? undefined : 0;
     const nothingTold = Promise.race([old.exit, delay(TELL_TIMEOUT_MS)]).then(() => undefined);
     return Promise.race([this.#goesOn.promise, nothingTold]);
   }

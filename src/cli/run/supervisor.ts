@@ -167,7 +167,8 @@ export class Supervisor {
 
   async #replace(): Promise<void> {
     const old = this.#current;
-    if ((await old.ready).kind !== "listening") {
+    // A board may start later than the time for that.
+    if (!old.isListening && (await old.ready).kind !== "listening") {
       this.#report(irreplaceable(old));
       return;
     }
@@ -187,7 +188,10 @@ export class Supervisor {
     } else if (old.ended) {
       const oldExit = await old.exit;
       // Without a word of the old process, the new one had what that had begun to give.
-      if (outcome.lost !== undefined) return this.#failed(old, oldExit);
+      if (outcome.lost !== undefined) {
+        this.#report(`${next.name} ${outcome.why}${outcome.lost === 0 ? " before it took over" : ""}`);
+        return this.#failed(old, oldExit);
+      }
       this.#report(`pid ${old.pid} ${oldExit.text} while pid ${next.pid} took over`);
       return this.#failed(next, await next.exit);
     } else {
@@ -292,5 +296,5 @@ function whatIsLost({ pid }: Program, next: Program, { text }: ProgramExit, take
 }
 
 function irreplaceable({ pid }: Program): string {
-  return `pid ${pid} can't be replaced: it has no board with takeover: true, or its Node can't pass sockets on`;
+  return `pid ${pid} can't be replaced: it has started no board with takeover: true, or its Node can't pass sockets on`;
 }

@@ -49,8 +49,8 @@ class Puppet {
   }
 }
 
-/** A supervisor whose current process is about to be replaced by another one. */
-async function replace(restart = false) {
+/** A supervisor with one process, which hasn't said anything. */
+async function start(restart: boolean) {
   const server: Server = createServer().listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());
   await once(server, "listening");
@@ -79,19 +79,40 @@ async function replace(restart = false) {
     await supervisor.ended;
   });
   const old = await first;
-  await old.says(AWAITS);
-  await vi.waitFor(() => expect(served).toHaveBeenCalledOnce());
-  const second = started();
-  supervisor.replace();
-  const next = await second;
+  /** Resolves with the process that is to replace the current one. */
+  const replacement = async (): Promise<Puppet> => {
+    const next = started();
+    supervisor.replace();
+    return next;
+  };
   /** Resolves when the supervisor has said this. */
   const says = (line: string): Promise<void> =>
     vi.waitFor(() => expect(lines).toContainEqual(expect.stringContaining(line)), 20_000);
-  return { supervisor, old, next, lines, says, started };
+  return { supervisor, old, replacement, served, lines, says, started };
 }
 
+/** A supervisor whose current process is about to be replaced by another one. */
+async function replace(restart = false) {
+  const { old, replacement, served, ...rest } = await start(restart);
+  await old.says(AWAITS);
+  await vi.waitFor(() => expect(served).toHaveBeenCalledOnce());
+  return { ...rest, old, replacement, next: await replacement() };
+}
+
+it("replaces a process whose board started later than the time for that", async () => {
+  const { supervisor, old, replacement, lines, says } = await start(false);
+  const line = `pid ${old.pid} can't be replaced: it has started no board with takeover: true, or its Node can't pass sockets on`;
+  await says(line);
+  supervisor.replace();
+  await vi.waitFor(() => expect(lines).toEqual([line, line]));
+  await old.says(AWAITS);
+  const next = await replacement();
+  await next.says(AWAITS);
+  await says(`pid ${next.pid} took over from pid ${old.pid}`);
+});
+
 it("doesn't kill a process that may have connections, and lets it go on if it is stopped", async () => {
-  const { old, next, lines, says } = await replace();
+  const { old, next, replacement, lines, says } = await replace();
   await old.says({ switchboard: "gives", pid: next.pid });
   for (const one of [old, next]) await one.signal("SIGSTOP");
   for (const { pid } of [old, next]) await says(`pid ${pid} is stopped: it gets SIGCONT`);
@@ -101,6 +122,8 @@ it("doesn't kill a process that may have connections, and lets it go on if it is
   await next.says(AWAITS);
   await says(`pid ${next.pid} took over from pid ${old.pid}`);
   expect(lines).toHaveLength(5);
+  // That it was late isn't held against it.
+  expect((await replacement()).pid).not.toBe(next.pid);
 });
 
 it("kills a process that isn't ready once the old one has said that it has everything back", async () => {
@@ -128,6 +151,28 @@ it("doesn't say that a process ended before it took over when connections ended 
   await says(`pid ${next.pid} was ended by SIGKILL: pid ${old.pid} goes on`);
   expect(lines.slice(1, -1)).toEqual([
     `pid ${old.pid} has lost 3 connections, which the other process had taken over before it ended`,
+  ]);
+});
+
+it("lets a new process start for as long as it takes when the old one has ended", async () => {
+  const { old, next, lines, says } = await replace();
+  await old.signal("SIGKILL");
+  await says(`pid ${next.pid} isn't ready after 3.0 s and pid ${old.pid} has ended, so it isn't killed`);
+  await next.says({ switchboard: "has", connections: 0, isComplete: false });
+  await next.says(AWAITS);
+  await says(`pid ${old.pid} was ended by SIGKILL, with its connections: pid ${next.pid} goes on without them`);
+  expect(lines).toHaveLength(3);
+});
+
+it("says that both have ended when the new process ends after the old one, which had given nothing", async () => {
+  const { supervisor, old, next, lines } = await replace();
+  await old.signal("SIGKILL");
+  await vi.waitFor(() => expect(stateOf(old.pid)).not.toMatch(/[RSD]/));
+  next.exits(7);
+  expect(await supervisor.ended).toBe(7);
+  expect(lines.slice(1)).toEqual([
+    `pid ${old.pid} was ended by SIGKILL while pid ${next.pid} took over`,
+    `pid ${next.pid} ended with code 7`,
   ]);
 });
 
