@@ -1,7 +1,8 @@
 /** The command `switchboard run`: a supervisor for one program, which replaces it without dropping a connection. */
 import { closeSync, mkdtempSync, openSync, rmSync, statSync } from "node:fs";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { onNpmShellEnd } from "../npm-shell.ts";
 import { parseFlags } from "../parse-flags.ts";
@@ -19,7 +20,8 @@ beside the old one and takes over its ports and connections, if its board has th
 process fails, the old one goes on. serve is the server of switchboard serve; a file of that name is ./serve.
 
   --restart             start the program again when it fails: after 0.1 s, then twice as long each time, up to 30 s
-  --watch               replace it when a file below its folder changes, except in node_modules
+  --watch               replace it when code or configuration below its folder changes (.js, .ts, .json, .yaml, .toml,
+                        .wasm, .node and their kind; nothing in node_modules, no logs)
   --node PATH           the program that runs FILE (this Node); looked up again at each replacement
   --ready-timeout SECS  time that a new process has to take over (120)
   --stop-timeout SECS   time that the program has to end after SIGTERM or SIGINT, before it is killed (40)
@@ -54,20 +56,21 @@ export async function run(args: readonly string[]): Promise<number> {
   if (isServe && values.watch) throw new UsageError("run --watch is for programs: switchboard serve --watch reloads");
   // Name that the shell gave: at the next replacement it may lead to another version of this package.
   const program = isServe ? [process.argv[1] ?? "", ...named] : named;
+  const readyTimeoutMs = timeoutMs("ready-timeout", values["ready-timeout"], DEFAULT_READY_TIMEOUT_S);
+  const stopTimeoutMs = timeoutMs("stop-timeout", values["stop-timeout"], DEFAULT_STOP_TIMEOUT_S);
   const [file] = program;
-  if (file === undefined) throw new UsageError("run needs the file of a program: switchboard run server.js");
+  if (file === undefined) throw new UsageError(`run needs the file of a program${whatTookIt(own)}`);
   const cwd = workingDirectory();
-  const path = resolve(cwd, file);
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) throw new CommandError(`there is no file ${path}`);
-  if (values.node?.includes("/") && statSync(values.node, { throwIfNoEntry: false }) === undefined) {
+  const path = programAt(resolve(cwd, file));
+  if (values.node?.includes("/") && !isFile(values.node)) {
     throw new CommandError(`--node: there is no file ${values.node}`);
   }
   const settings = {
     node: values.node ?? process.execPath,
     args: [...process.execArgv, ...program],
     cwd,
-    readyTimeoutMs: timeoutMs("ready-timeout", values["ready-timeout"], DEFAULT_READY_TIMEOUT_S),
-    stopTimeoutMs: timeoutMs("stop-timeout", values["stop-timeout"], DEFAULT_STOP_TIMEOUT_S),
+    readyTimeoutMs,
+    stopTimeoutMs,
     restart: values.restart === true,
   };
   const report = (line: string): void => void process.stderr.write(`switchboard: ${line}\n`);
@@ -78,7 +81,7 @@ export async function run(args: readonly string[]): Promise<number> {
   let supervisor: Supervisor | undefined;
   handleSignals({ stop: (signal) => supervisor?.stop(signal), replace: () => supervisor?.replace() });
   supervisor = new Supervisor({ ...settings, takeover }, manager, report);
-  if (values.watch) watchFolder(dirname(path), () => supervisor?.replace());
+  if (values.watch) watchFolder(dirname(path), basename(path), () => supervisor?.replace());
   const code = await supervisor.ended;
   await manager.told();
   // PM2 listens in this process, which would keep the process alive.
@@ -114,6 +117,29 @@ function split(args: readonly string[]): { own: readonly string[]; program: read
   });
   const first = tokens.find(({ kind }) => kind !== "option")?.index ?? args.length;
   return { own: args.slice(0, first), program: args.slice(args[first] === "--" ? first + 1 : first) };
+}
+
+/** Says which flag took the last argument as its value, or what a call looks like. */
+function whatTookIt(own: readonly string[]): string {
+  const [flag, value] = own.slice(-2);
+  if (value === undefined || !(flag === "--node" || flag?.endsWith("-timeout"))) return ": switchboard run server.js";
+  return `: ${flag} took ${value}`;
+}
+
+/** Returns the file that Node runs for a path. A folder may have an `index.js`, or a `package.json` with `main`. */
+function programAt(path: string): string {
+  if (isFile(path)) return path;
+  try {
+    return createRequire(path).resolve(path);
+  } catch {
+    const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory();
+    throw new CommandError(isFolder ? `${path} is a folder: name the file of the program` : `there is no file ${path}`);
+  }
+}
+
+/** True for a file, and for what can be read like one. */
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false;
 }
 
 function timeoutMs(flag: string, text: string | undefined, defaultSeconds: number): number {

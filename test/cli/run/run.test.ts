@@ -109,9 +109,16 @@ describe("one process", () => {
     expect(await ended(supervisor)).toMatchObject({ code: 0, stdout: expect.stringContaining("two") });
   });
 
+  it.each([["."], ["main"]])("is found by %s as Node finds it", async (name) => {
+    const cwd = newFolder();
+    writeFileSync(join(cwd, "package.json"), '{ "main": "main.js" }');
+    writeFileSync(join(cwd, "main.js"), 'console.log("found")');
+    expect(await ended(superviseIn({ cwd }, name))).toEqual({ code: 0, stdout: "found\n", stderr: "" });
+  });
+
   it("isn't replaced if it can't be, which one line says", async () => {
     const supervisor = supervise("--ready-timeout", "0.1", script(ALIVE));
-    await supervisor.logs(/pid \d+ can't be replaced: it has no board with takeover: true/);
+    await supervisor.logs(/pid \d+ can't be replaced: it has started no board with takeover: true/);
     supervisor.kill("SIGHUP");
     await supervisor.logs(times(2, "can't be replaced"));
     supervisor.kill("SIGTERM");
@@ -138,7 +145,16 @@ it.each([
     2,
   ],
   [["--node", "/nowhere/node", "a.js"], "switchboard: --node: there is no file /nowhere/node\n", 1],
+  [["--node", "/tmp", "a.js"], "switchboard: --node: there is no file /tmp\n", 1],
   [["/nowhere/a.js"], "switchboard: there is no file /nowhere/a.js\n", 1],
+  [["/"], "switchboard: / is a folder: name the file of the program\n", 1],
+  [["--node", "server.js"], "switchboard: run needs the file of a program: --node took server.js\n", 2],
+  [
+    ["--ready-timeout", "server.js"],
+    "switchboard: --ready-timeout takes a number of seconds, more than 0 and at most 86400, not server.js\n",
+    2,
+  ],
+  [["--restart", "--stop-timeout", "5"], "switchboard: run needs the file of a program: --stop-timeout took 5\n", 2],
 ])("refuses %j with one sentence", async (args, stderr, code) => {
   const file = args.includes("a.js") ? [...args.slice(0, -1), script(ALIVE)] : args;
   expect(await ended(supervise(...file))).toEqual({ code, stdout: "", stderr });
