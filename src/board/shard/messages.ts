@@ -63,6 +63,8 @@ export interface ThreadLink extends ThreadWay {
   readonly shard: number | undefined;
   /** Number of the thread, unique in the board; 0 for the main thread. */
   readonly life: number;
+  /** True for a thread whose addresses have gone to a newer thread of its shard. */
+  readonly isSucceeded: boolean;
 }
 
 /** Settings of a port. Comes before the first socket of the port, and again when the settings change. */

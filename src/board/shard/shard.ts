@@ -294,8 +294,8 @@ export class Shard {
   }
 
   #addLink(link: ThreadLink): Promise<void> {
-    const { port, shard, life } = link;
-    this.#mail.addLink(port, shard, life);
+    const { port, shard, life, isSucceeded } = link;
+    this.#mail.addLink(port, shard, life, isSucceeded);
     this.#mover.addLink(link, life);
     return this.#topics.addLink(port, life);
   }

@@ -25,7 +25,9 @@ export type MailNote =
   /** To the old thread of a shard: the sender's next letters to the shard's addresses go to its successor. */
   | { readonly note: "switched" }
   /** Note of a shard's old thread to its successor: the places of the actors that live elsewhere. */
-  | { readonly note: "table"; readonly places: readonly ActorPlace[] };
+  | { readonly note: "table"; readonly places: readonly ActorPlace[] }
+  /** After `table`, and after the letters that waited at the old thread. */
+  | { readonly note: "passed" };
 
 export interface ActorPlace {
   readonly address: Address;

@@ -84,11 +84,12 @@ export class MailRouter implements Mailer {
    *
    * @param shard index of the other shard; undefined for the main thread
    * @param life number of the other thread
+   * @param isSucceeded true for a thread whose shard another thread has taken over by `succeed`
    */
-  addLink(port: MessagePort, shard: number | undefined, life = defaultLife(shard)): void {
+  addLink(port: MessagePort, shard: number | undefined, life = defaultLife(shard), isSucceeded = false): void {
     const link = new MailLink(port, life, this.#linkOwner);
     this.#links.set(life, link);
-    this.#moving.linkOpened(link, shard);
+    this.#moving.linkOpened(link, shard, isSucceeded);
     if (shard === undefined) {
       if (this.#prefix !== "") this.#elsewhere = new Gateway(port);
       return;

@@ -5,7 +5,7 @@
 import { type Address, shardOf } from "../actor/address.ts";
 import type { MailVerdict } from "../actor/mail.ts";
 import type { Asks } from "./asks.ts";
-import type { MailEnvelope, MailLink, Settle } from "./mail-link.ts";
+import { MAX_LETTERS_UNDER_WAY, type MailEnvelope, type MailLink, type Settle } from "./mail-link.ts";
 import type { HomeNote, MailNote } from "./mail-notes.ts";
 import { TravellingActors } from "./travelling-actors.ts";
 
@@ -47,12 +47,16 @@ export class MovingMail {
   readonly #homes = new Map<number, number>();
   /** Index of the shard of each linked thread, by its life; the oldest thread first. */
   readonly #shards = new Map<number, number>();
+  /** Life from which on threads of a shard may have its table, by the shard's index: older ones have passed it on. */
+  readonly #oldestHomes = new Map<number, number>();
   /** Actors of this home that are elsewhere. */
   readonly #places = new Map<Address, Place>();
   /** The travellers' side: actors that have come here, and actors that are about to leave. */
   readonly travellers: TravellingActors;
-  /** Letters and notes for this shard that come before the old thread has passed on its table, in order. */
+  /** Letters and notes for this shard that come before the table has changed its thread, in order. */
   readonly #early: (() => void)[] = [];
+  /** First thread of this shard, from `succeed` until its table has come; set in the second. */
+  #predecessor: { readonly life: number; readonly passed: PromiseWithResolvers<void> } | undefined;
   /** Threads that haven't reported yet, and letters to unknown addresses meanwhile. */
   readonly #unreported = new Set<number>();
   #unknown: KeptLetter[] = [];
@@ -74,8 +78,9 @@ export class MovingMail {
       asks: host.asks,
       links: host.links,
       homeOf: (address) => this.homeOf(address),
-      keepAtHome: (address, life) => this.#keep(address, life),
-      noteAtHome: (note, life) => this.#noteAtHome(note, life),
+      tablePassed: () => this.#predecessor?.passed.promise,
+      keepAtHome: (address, life) => this.#whenHome(() => this.#keep(address, life)),
+      noteAtHome: (note, life) => this.#whenHome(() => this.#noteAtHome(note, life)),
     });
     if (host.shard !== undefined) this.#homes.set(host.shard, host.life);
   }
@@ -87,13 +92,29 @@ export class MovingMail {
 
   /** True if this thread has the table of its shard. */
   get #isHome(): boolean {
-    return this.#host.shard !== undefined && this.#homes.get(this.#host.shard) === this.#host.life;
+    const { shard, life } = this.#host;
+    return shard !== undefined && this.#homes.get(shard) === life && this.#predecessor === undefined;
   }
 
-  /** @param shard index of the other shard; undefined for the main thread */
-  linkOpened({ life }: MailLink, shard: number | undefined): void {
+  /** Does something to the table, at once or when the table has come. */
+  #whenHome(act: () => void): void {
+    if (this.#isHome) act();
+    else this.#early.push(act);
+  }
+
+  /**
+   * @param shard index of the other shard; undefined for the main thread
+   * @param isSucceeded true if the other thread has passed on its table, or is about to
+   */
+  linkOpened(link: MailLink, shard: number | undefined, isSucceeded: boolean): void {
     if (shard === undefined) return;
+    const { life } = link;
     this.#shards.set(life, shard);
+    if (isSucceeded) this.#leaveOut(shard, life + 1);
+    if (!this.#mayBeHome(shard, life)) {
+      link.note({ note: "switched" });
+      return;
+    }
     const home = this.#homes.get(shard);
     // The older one of a shard's two threads is its home until `succeed`, in whichever order they are linked.
     const isThere = home !== undefined && (home === this.#host.life || this.#host.links.has(home));
@@ -116,6 +137,8 @@ export class MovingMail {
     const own = this.#shards.get(life);
     this.#shards.delete(life);
     if (own !== undefined && this.#homes.get(own) === life) this.#forgetHome(own);
+    // The first thread of this shard has ended without passing on its table.
+    if (this.#predecessor?.life === life) this.#becomeHome(() => this.rebuild());
     if (this.#successor === life) this.#successor = undefined;
     for (const [address, place] of this.#places) {
       // An actor that was about to leave that thread may have arrived in another: its letters wait.
@@ -129,15 +152,23 @@ export class MovingMail {
   /** The thread with the table of a shard has ended. Another thread of the shard, if there is one, takes its place. */
   #forgetHome(shard: number): void {
     this.#homes.delete(shard);
-    if (shard === this.#host.shard) {
-      // This is the second thread: the first has ended without passing on its table.
+    if (shard === this.#host.shard && this.#mayBeHome(shard, this.#host.life)) {
+      // This is the second thread: the first has ended before `succeed`.
       this.#homes.set(shard, this.#host.life);
-      this.rebuild();
-      this.#takeEarly();
+      this.#becomeHome(() => this.rebuild());
       return;
     }
-    const lives = [...this.#shards].filter(([, its]) => its === shard).map(([life]) => life);
-    if (lives.length > 0) this.#homes.set(shard, Math.min(...lives));
+    const lives = [...this.#shards].filter(([life, its]) => its === shard && this.#mayBeHome(shard, life));
+    if (lives.length > 0) this.#homes.set(shard, Math.min(...lives.map(([life]) => life)));
+  }
+
+  #mayBeHome(shard: number, life: number): boolean {
+    return life >= (this.#oldestHomes.get(shard) ?? 0);
+  }
+
+  /** Threads of a shard that are older than a life aren't its home from now on. */
+  #leaveOut(shard: number, before: number): void {
+    if (this.#mayBeHome(shard, before)) this.#oldestHomes.set(shard, before);
   }
 
   // ── letters ────────────────────────────────────────────────────────────────────────────────────────────
@@ -151,13 +182,23 @@ export class MovingMail {
   take(letter: MailEnvelope, link: MailLink | undefined, settle: Settle): MailVerdict | undefined {
     const { shard } = this.#host;
     if (shard === undefined || shardOf(letter.to) !== shard) return this.#host.deliver(letter, link);
-    if (!this.#isHome) {
-      const home = this.#homes.get(shard);
-      // The old thread of this shard passes on what is for actors here.
-      if (link === undefined || link.life === home) return this.#host.deliver(letter, link);
-      // The old thread itself lives on with a few actors: a new thread of another shard takes it for the home.
-      if (this.#passedAll !== undefined && home !== undefined)
-        return this.#deliverOrPassOn({ letter, link, settle }, home);
+    const home = this.#homes.get(shard);
+    if (home !== this.#host.life) {
+      // Each of a shard's two threads takes what the one with the table has for the other.
+      if (link?.life === home) return this.#host.deliver(letter, link);
+      // Has waited here until the table was passed on.
+      if (link === undefined) {
+        this.#passOn({ letter, link, settle }, home as number);
+        return undefined;
+      }
+      this.#early.push(() => this.#takeLate({ letter, link, settle }));
+      return undefined;
+    }
+    // Until the table changes its thread, only what the first thread passes on may come to mailboxes of the second.
+    const waits = this.#predecessor !== undefined && link?.life !== this.#predecessor.life;
+    if (waits || (this.#succession !== undefined && link === undefined)) {
+      // The letters of another thread are bounded by its link.
+      if (link === undefined && this.#early.length >= MAX_LETTERS_UNDER_WAY) return "full";
       this.#early.push(() => this.#takeLate({ letter, link, settle }));
       return undefined;
     }
@@ -214,8 +255,7 @@ export class MovingMail {
       case "keep":
       case "here":
       case "ended":
-        if (this.#isHome) this.#noteAtHome(note, link.life);
-        else this.#early.push(() => this.#noteAtHome(note, link.life));
+        this.#whenHome(() => this.#noteAtHome(note, link.life));
         return;
       case "kept":
         this.travellers.kept(note.address);
@@ -234,6 +274,9 @@ export class MovingMail {
         return;
       case "table":
         this.#takeTable(note.places);
+        return;
+      case "passed":
+        this.#becomeHome();
     }
   }
 
@@ -299,14 +342,18 @@ export class MovingMail {
   succeed(shard: number, to: number): Promise<void> {
     const { life, links } = this.#host;
     const from = this.#homes.get(shard);
-    if (from === undefined || from === to || to === life) return Promise.resolve();
+    // A thread that starts may be told before it has its links.
+    this.#leaveOut(shard, to);
+    if (from === undefined || from >= to) return Promise.resolve();
     if (from !== life) {
       links.get(from)?.note({ note: "switched" });
-      this.#homes.set(shard, to);
+      if (to === life || links.has(to)) this.#homes.set(shard, to);
+      else this.#homes.delete(shard);
+      if (to === life) this.#predecessor = { life: from, passed: Promise.withResolvers() };
       return Promise.resolve();
     }
     const { promise, resolve } = Promise.withResolvers<void>();
-    const awaited = new Set([...links.keys()].filter((other) => other !== to && !this.#switched.has(other)));
+    const awaited = new Set([...links.keys()].filter((other) => !this.#switched.has(other)));
     this.#succession = { to, awaited, passed: resolve };
     this.#passTable();
     return promise;
@@ -330,14 +377,15 @@ export class MovingMail {
     const places = all.map(([address, { life, kept }]) => ({ address, life, moves: kept !== undefined }));
     for (const address of this.#host.addresses()) {
       if (shardOf(address) !== this.#host.shard) continue;
-      this.travellers.staysBehind(address);
-      places.push({ address, life: this.#host.life, moves: false });
+      places.push({ address, life: this.#host.life, moves: this.travellers.staysBehind(address) });
     }
     successor?.note({ note: "table", places });
     for (const { timer, kept = [] } of all.map(([, place]) => place)) {
       clearTimeout(timer);
       for (const letter of kept) this.#passOn(letter, succession.to);
     }
+    this.#takeEarly();
+    successor?.note({ note: "passed" });
     this.#passedAll = succession.passed;
     this.#checkPassed();
   }
@@ -349,15 +397,20 @@ export class MovingMail {
   }
 
   #takeTable(places: Extract<MailNote, { note: "table" }>["places"]): void {
-    const { shard, life } = this.#host;
-    if (shard === undefined) return;
-    this.#homes.set(shard, life);
     for (const place of places) {
       if (place.moves) this.#keep(place.address, place.life);
       else this.#settleAt(place.address, place.life);
     }
-    this.travellers.becameHome(shard);
+  }
+
+  /** The first thread of this shard has passed on everything, or has ended: this one is the home now. */
+  #becomeHome(askOthers?: () => void): void {
+    const predecessor = this.#predecessor;
+    this.#predecessor = undefined;
+    if (this.#host.shard !== undefined) this.travellers.becameHome(this.#host.shard);
+    askOthers?.();
     this.#takeEarly();
+    predecessor?.passed.resolve();
   }
 
   #takeEarly(): void {

@@ -15,6 +15,8 @@ export interface TravellingActorsHost {
   readonly links: ReadonlyMap<number, MailLink>;
   /** Returns the life of the thread that takes the letters of an address. */
   homeOf(address: Address): number | undefined;
+  /** Resolves when this thread has the table of its shard; undefined if nothing is to be waited for. */
+  tablePassed(): Promise<void> | undefined;
   /** An actor whose home is here is on its way to a thread. */
   keepAtHome(address: Address, life: number): void;
   /** Handles a note about an actor whose home is here. */
@@ -37,6 +39,8 @@ export class TravellingActors {
   readonly #guests = new Set<Address>();
   /** Actors that wait for `kept`, by address. */
   readonly #leaving = new Map<Address, { readonly home: number; readonly resolve: () => void }>();
+  /** Actors at home here that are about to leave. */
+  readonly #leavingHome = new Set<Address>();
 
   constructor(host: TravellingActorsHost) {
     this.#host = host;
@@ -56,7 +60,11 @@ export class TravellingActors {
   #askToKeep(address: Address): Promise<void> | undefined {
     const home = this.#host.homeOf(address);
     const link = home === undefined ? undefined : this.#host.links.get(home);
-    // At home, the actor's letters are taken until it leaves.
+    if (home === this.#host.life) {
+      this.#leavingHome.add(address);
+      // At home, the actor's letters are taken until it leaves.
+      return this.#host.tablePassed();
+    }
     if (home === undefined || link === undefined) return undefined;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#leaving.set(address, { home, resolve });
@@ -72,6 +80,7 @@ export class TravellingActors {
 
   #left(address: Address, to: number, asks: readonly AskedBy[]): void {
     this.#guests.delete(address);
+    this.#leavingHome.delete(address);
     if (this.#host.homeOf(address) === this.#host.life) this.#host.keepAtHome(address, to);
     const byThread = new Map<number, MovedAsk[]>();
     for (const { life, number, moves } of asks) {
@@ -91,6 +100,7 @@ export class TravellingActors {
 
   #stays(address: Address): void {
     this.#leaving.delete(address);
+    this.#leavingHome.delete(address);
     // An actor that has ended meanwhile has told so.
     if (this.#guests.has(address)) this.#tellHome({ note: "here", address });
   }
@@ -107,13 +117,18 @@ export class TravellingActors {
     this.#tellHome({ note: "here", address });
   }
 
-  /** An actor stays in this thread, which isn't its home any more. The new home knows. */
-  staysBehind(address: Address): void {
+  /**
+   * An actor stays in this thread, which isn't its home any more. Returns true if the actor is about to leave, so that
+   * its new home has to keep its letters.
+   */
+  staysBehind(address: Address): boolean {
     this.#guests.add(address);
+    return this.#leavingHome.delete(address);
   }
 
   /** The connection of an actor has closed in this thread. */
   ended(address: Address): void {
+    this.#leavingHome.delete(address);
     if (this.#guests.size === 0 && this.#leaving.size === 0) return;
     this.kept(address);
     if (this.#guests.delete(address)) this.#tellHome({ note: "ended", address });

@@ -1,8 +1,9 @@
 import { once } from "node:events";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { WebSocket } from "ws";
-import type { Address } from "../../../src/index.ts";
+import type { Address, Switchboard } from "../../../src/index.ts";
 import { startBoard } from "../../support/board.ts";
+import { selfSigned } from "../../support/certificate.ts";
 
 const HOPS = 25;
 const RECEIVERS = 4;
@@ -12,8 +13,9 @@ interface Peer {
   say(text: string): Promise<string>;
 }
 
-async function open(port: number): Promise<Peer> {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
+async function open(port: number, ca?: string): Promise<Peer> {
+  const scheme = ca === undefined ? "ws" : "wss";
+  const socket = new WebSocket(`${scheme}://localhost:${port}/`, ca === undefined ? {} : { ca });
   onTestFinished(() => socket.terminate());
   await once(socket, "open");
   const say = async (text: string): Promise<string> => {
@@ -65,4 +67,77 @@ it("loses, doubles and reorders no mail, and answers all asks, while the receive
       expect(own).toEqual(numbers.map((number) => `${name} ${number}`));
     }
   }
+});
+
+/** Mail that actors send to each other all the time. */
+interface Traffic {
+  /** Number of rounds in which each sender has written to each receiver. */
+  rounds(): number;
+  /** Ends it, and expects that nothing was refused, that all asks were answered and that all came once and in order. */
+  check(): Promise<void>;
+}
+
+const BURST = 3;
+
+/** Lets all senders tell and ask all receivers. */
+function write(senders: readonly Peer[], receivers: readonly Peer[], board: Switchboard, name = "s"): Traffic {
+  let isRunning = true;
+  let total = 0;
+  let dead = 0;
+  board.on("deadLetter", () => dead++);
+  const verbs = ["tell", "ask"];
+  const rounds = senders.map(async ({ say }, index) => {
+    let round = 0;
+    for (; isRunning; round++, total++) {
+      for (const { address } of receivers) {
+        const failures = await say(`${verbs[round % 2]}|${address}|${name}${index}|${round * BURST}|${BURST}`);
+        expect(failures).toBe("[]");
+      }
+    }
+    return round;
+  });
+  const all = Promise.all(rounds);
+  // The check reports what has failed.
+  all.catch(() => {});
+  const check = async (): Promise<void> => {
+    isRunning = false;
+    const counts = await all;
+    for (const { say } of receivers) {
+      const got = JSON.parse(await say("report")) as string[];
+      for (const [index, count] of counts.entries()) {
+        const own = got.filter((text) => text.startsWith(`${name}${index} `));
+        expect(own).toEqual(Array.from({ length: count * BURST }, (_, number) => `${name}${index} ${number}`));
+      }
+    }
+    expect(dead).toBe(0);
+  };
+  return { rounds: () => total, check };
+}
+
+it.each([1, 2])("loses no mail between actors while the threads of %i shards are replaced", async (shards) => {
+  const { board, port } = await startBoard({ actor: "moving-mail", shards });
+  const peers = await Promise.all(Array.from({ length: 16 }, () => open(port)));
+  const traffic = write(peers.slice(0, 12), peers.slice(12), board);
+  for (let i = 0; i < 2; i++) {
+    for (const replace of [() => board.reload(), () => board.recycle(0), () => board.recycle(shards - 1)]) {
+      const before = traffic.rounds();
+      expect(await replace()).toMatchObject({ closed: 0 });
+      await vi.waitFor(() => expect(traffic.rounds()).toBeGreaterThan(before));
+    }
+  }
+  await traffic.check();
+});
+
+it("loses no mail from and to connections that stay in the old threads", async () => {
+  const tls = selfSigned();
+  const { board, port } = await startBoard({ actor: "moving-mail", shards: 2, attach: { tls } });
+  const openSome = (): Promise<Peer[]> => Promise.all(Array.from({ length: 8 }, () => open(port, tls.cert)));
+  const kept = await openSome();
+  const early = write(kept.slice(0, 4), kept.slice(4), board);
+  expect(await board.reload()).toMatchObject({ kept: 8, closed: 0 });
+  const fresh = await openSome();
+  const late = write(fresh.slice(0, 4), [...kept.slice(4), ...fresh.slice(4)], board, "t");
+  await vi.waitFor(() => expect(late.rounds()).toBeGreaterThan(20));
+  await early.check();
+  await late.check();
 });

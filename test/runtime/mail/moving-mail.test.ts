@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { expect, it, onTestFinished, vi } from "vitest";
 import type { Address } from "../../../src/runtime/actor/address.ts";
@@ -29,6 +30,7 @@ class TestThread {
         return actor === undefined ? "gone" : "accepted";
       },
       mailUndelivered: (one) => this.lost.push(one),
+      addresses: () => this.actors.keys(),
     });
   }
 
@@ -58,9 +60,10 @@ function link(
   shardOfOne: number | undefined,
   other: TestThread,
   shardOfOther: number | undefined,
+  isSucceeded = false,
 ): void {
   const { port1, port2 } = new MessageChannel();
-  one.router.addLink(port1, shardOfOther, other.life);
+  one.router.addLink(port1, shardOfOther, other.life, isSucceeded);
   other.router.addLink(port2, shardOfOne, one.life);
   one.ports.push(port1);
   other.ports.push(port2);
@@ -82,7 +85,8 @@ function mesh(shards: number): TestThread[] {
   return threads;
 }
 
-const shardOf = (life: number): number | undefined => (life === 0 ? undefined : life - 1);
+/** Shard of a thread by its life: the later threads belong to shard 0. */
+const shardOf = (life: number): number | undefined => (life === 0 ? undefined : life > 8 ? 0 : life - 1);
 
 /** Moves an actor as the mover of connections does: with what is in its mailbox. */
 async function move(to: Address, from: TestThread, other: TestThread): Promise<void> {
@@ -275,9 +279,11 @@ it("gives a shard's addresses to its new thread in order, with the actors that l
   for (const other of [main, home, second, third]) link(next, 0, other, shardOf(other.life));
   let isRunning = true;
   const results: Promise<{ status: string }>[] = [];
-  const counts = [main, second, third].map(async (thread) => {
+  let isHomeRunning = true;
+  const senders = [main, home, second, third, next];
+  const counts = senders.map(async (thread) => {
     let count = 0;
-    for (; isRunning; count++) {
+    for (; thread === home ? isHomeRunning : isRunning; count++) {
       for (const to of [A, B]) results.push(thread.router.tell(undefined, to, `${thread.life} ${count}`));
       await new Promise((resolve) => setImmediate(resolve));
     }
@@ -293,13 +299,14 @@ it("gives a shard's addresses to its new thread in order, with the actors that l
     passed.push(thread.router.succeed(0, 9));
     await new Promise((resolve) => setImmediate(resolve));
   }
+  isHomeRunning = false;
   await Promise.all(passed);
   home.end();
-  await vi.waitFor(() => expect(next.texts(A).length).toBeGreaterThan(60));
+  await vi.waitFor(() => expect(next.texts(A).length).toBeGreaterThan(100));
   isRunning = false;
   const expected = await Promise.all(counts);
   expect((await Promise.all(results)).filter(({ status }) => status !== "accepted")).toEqual([]);
-  for (const [index, thread] of [main, second, third].entries()) {
+  for (const [index, thread] of senders.entries()) {
     const from = (texts: unknown[]) => texts.filter((text) => `${text}`.startsWith(`${thread.life} `));
     expect(from(next.texts(A))).toEqual(expected[index]);
     expect(from(third.texts(B))).toEqual(expected[index]);
@@ -344,7 +351,7 @@ it("gives the addresses of two shards to their new threads at the same time", as
   expect(threads.nextTwo.texts(A)).toHaveLength(5);
 });
 
-it("passes on from an old thread that lives on what later threads send to its shard", async () => {
+it("sends what later threads have for a shard to its new thread, also for the actors that stay in the old one", async () => {
   const { main, oldOne, oldTwo, nextOne, nextTwo } = renewedTogether();
   const threads = [main, oldOne, oldTwo, nextOne, nextTwo];
   const [stays, moved] = [address("1-a"), address("1-b")];
@@ -353,9 +360,127 @@ it("passes on from an old thread that lives on what later threads send to its sh
   await Promise.all(threads.map(({ router }) => router.succeed(1, 4)));
   const later = new TestThread(0, 5);
   all.push(later);
-  for (const other of [oldTwo, main, nextTwo]) link(later, 0, other, other === main ? undefined : 1);
+  for (const other of [oldTwo, main, nextTwo]) link(later, 0, other, other === main ? undefined : 1, other === oldTwo);
   for (const to of [stays, moved]) {
     expect(await later.router.tell(undefined, to, "hello")).toEqual({ status: "accepted" });
   }
   expect([oldTwo.texts(stays), nextTwo.texts(moved)]).toEqual([["hello"], ["hello"]]);
+});
+
+/** The threads of `scene`, and a second thread for the first shard. */
+async function renewedOnce(): Promise<Awaited<ReturnType<typeof scene>> & { next: TestThread }> {
+  const threads = await scene();
+  const next = addThread(0, 9, Object.values(threads));
+  return { ...threads, next };
+}
+
+/** A thread that starts later, with links to others. @param succeeded threads of those that have passed on their table */
+function addThread(shard: number, life: number, others: TestThread[], succeeded: TestThread[] = []): TestThread {
+  const thread = new TestThread(shard, life);
+  all.push(thread);
+  for (const other of others) link(thread, shard, other, shardOf(other.life), succeeded.includes(other));
+  return thread;
+}
+
+const tick = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+it("keeps the order of letters to an actor that moves while its shard gets another thread", async () => {
+  const { main, home, second, third, next } = await renewedOnce();
+  const leaving = home.router.leaveFor(next.life, [A]);
+  await leaving.ready;
+  depart(A, home, leaving.left);
+  const told: Promise<unknown>[] = [];
+  const tell = (thread: TestThread, text: string): unknown => told.push(thread.router.tell(undefined, A, text));
+  for (const thread of [main, home, second, third, next]) tell(thread, `${thread.life} before`);
+  await tick();
+  const passed: Promise<void>[] = [];
+  for (const thread of [third, second, next, main, home]) {
+    passed.push(thread.router.succeed(0, next.life));
+    tell(thread, `${thread.life} after`);
+  }
+  await tick();
+  arrive(A, next);
+  await Promise.all(passed);
+  expect(await Promise.all(told)).toEqual(told.map(() => ({ status: "accepted" })));
+  for (const { life } of [main, home, second, third, next]) {
+    const own = next.texts(A).filter((text) => `${text}`.startsWith(`${life} `));
+    expect(own).toEqual([`${life} before`, `${life} after`]);
+  }
+});
+
+it("keeps letters for an actor that leaves the old thread when the table has left already", async () => {
+  const { main, home, second, third, next } = await renewedOnce();
+  const leaving = home.router.leaveFor(next.life, [A]);
+  await leaving.ready;
+  const threads = [main, home, second, third, next];
+  await Promise.all(threads.map(({ router }) => router.succeed(0, next.life)));
+  const told = [second.router.tell(undefined, A, "on the way")];
+  await tick();
+  depart(A, home, leaving.left);
+  told.push(next.router.tell(undefined, A, "on the way"));
+  await tick();
+  arrive(A, next);
+  expect(await Promise.all(told)).toEqual(told.map(() => ({ status: "accepted" })));
+  expect(next.texts(A)).toEqual(["on the way", "on the way"]);
+});
+
+it("lets actors leave the new thread only when it has the table", async () => {
+  const { main, home, second, third, next } = await renewedOnce();
+  const leavingHome = home.router.leaveFor(next.life, [A]);
+  depart(A, home, leavingHome.left);
+  await tick();
+  arrive(A, next);
+  await second.router.tell(undefined, A, "here");
+  const passed = [next, second, third, main].map(({ router }) => router.succeed(0, next.life));
+  const moved = move(A, next, third);
+  await tick();
+  expect(third.texts(A)).toEqual([]);
+  passed.push(home.router.succeed(0, next.life));
+  await Promise.all([...passed, moved]);
+  for (const { router } of [main, second, third, next]) {
+    expect(await router.tell(undefined, A, "there")).toEqual({ status: "accepted" });
+  }
+  expect(third.texts(A)).toEqual(["here", "there", "there", "there", "there"]);
+});
+
+it("makes the new thread the home when the old one ends in the middle of the change", async () => {
+  const { main, home, second, third, next } = await renewedOnce();
+  await move(A, home, third);
+  await second.router.tell(undefined, A, "settled");
+  for (const { router } of [main, second, third, next]) void router.succeed(0, next.life);
+  const told = [next, second].map(({ router }) => router.tell(undefined, A, "kept"));
+  await tick();
+  home.end();
+  expect(await Promise.all(told)).toEqual(told.map(() => ({ status: "accepted" })));
+  expect(third.texts(A)).toEqual(["settled", "kept", "kept"]);
+});
+
+it("finds the actors of an old thread that lives on, and all new ones, after its successor has died", async () => {
+  const { main, home, second, third, next } = await renewedOnce();
+  await Promise.all([main, home, second, third, next].map(({ router }) => router.succeed(0, next.life)));
+  const others = [main, home, second, third];
+  const unlinked = others.map(({ ports }) => once(ports.at(-1) as MessagePort, "close"));
+  next.end();
+  await Promise.all(unlinked);
+  const later = addThread(0, 10, others, [home]);
+  later.router.rebuild();
+  const B = address("0-b");
+  later.open(B);
+  // The order comes once more when the old thread ends, with the number of the dead one.
+  for (const { router } of [main, second, third, later]) await router.succeed(0, next.life);
+  for (const { router } of [main, home, second, third, later]) {
+    for (const to of [A, B]) expect(await router.tell(undefined, to, "hello")).toEqual({ status: "accepted" });
+  }
+  expect([home.texts(A).length, later.texts(B).length]).toEqual([5, 5]);
+});
+
+it("tells a thread that still starts of the change, before it has its links", async () => {
+  const { main, home, second, third, next } = await renewedOnce();
+  const later = new TestThread(3, 10);
+  all.push(later);
+  await later.router.succeed(0, next.life);
+  for (const other of [home, next]) link(later, 3, other, 0);
+  await Promise.all([main, home, second, third, next].map(({ router }) => router.succeed(0, next.life)));
+  expect(await later.router.tell(undefined, A, "hello")).toEqual({ status: "accepted" });
+  expect(home.texts(A)).toEqual(["hello"]);
 });

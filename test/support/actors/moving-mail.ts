@@ -1,4 +1,7 @@
-/** Keeps its mail over all moves. `tell` makes it send numbered mail; `report` gives what it has got. */
+/**
+ * Keeps its mail over all moves. `tell` makes it send numbered mail, `ask` numbered asks; each answers with what has
+ * failed. `report` gives what the actor has got.
+ */
 import { Actor, type Address, type Message } from "../../../src/index.ts";
 
 interface State {
@@ -23,14 +26,24 @@ export default class MovingMail extends Actor {
     return `${text} answered`;
   }
 
+  /** Resolves with undefined if all is well. */
+  async #post(verb: string, to: Address, text: string): Promise<unknown> {
+    if (verb === "ask") {
+      const answer = await this.ask(to, text).catch((error: { code: string }) => error.code);
+      return answer === `${text} answered` ? undefined : answer;
+    }
+    const { status } = await this.tell(to, text);
+    return status === "accepted" ? undefined : { status };
+  }
+
   override async received(message: Message): Promise<void> {
     const [verb, to, name, from, count] = message.text.split("|") as [string, Address, string, string, string];
     if (verb === "address") this.send(this.address);
     else if (verb === "report") this.send(JSON.stringify(this.#got));
     else {
       const numbers = Array.from({ length: Number(count) }, (_, index) => Number(from) + index);
-      const results = await Promise.all(numbers.map((number) => this.tell(to, `${name} ${number}`)));
-      this.send(JSON.stringify(results.filter(({ status }) => status !== "accepted")));
+      const failures = await Promise.all(numbers.map((number) => this.#post(verb, to, `${name} ${number}`)));
+      this.send(JSON.stringify(failures.filter((failure) => failure !== undefined)));
     }
   }
 }

@@ -66,6 +66,8 @@ export class LiveShards {
   readonly #engine: EngineThread | undefined;
   readonly #owner: LiveShardsOwner;
   readonly #handles = new Set<ShardHandle>();
+  /** Threads whose addresses have gone to newer threads. */
+  readonly #succeeded = new WeakSet<ShardHandle>();
   /** Settings of ports, for every shard, also for those that are started later. */
   readonly #listeners = new Map<number, ShardPortSettings>();
   readonly #whereabouts: Whereabouts;
@@ -164,11 +166,14 @@ export class LiveShards {
     const hub = new MessageChannel();
     this.#hub.mail.addLink(hub.port1, shard, life);
     void this.#hub.topics.bus.addLink(hub.port1, life);
-    const links: ThreadLink[] = [{ port: hub.port2, shard: undefined, life: 0, uringEstate: undefined }];
+    const links: ThreadLink[] = [
+      { port: hub.port2, shard: undefined, life: 0, isSucceeded: false, uringEstate: undefined },
+    ];
     for (const other of this.#handles) {
       const { port1, port2 } = new MessageChannel();
-      other.link({ port: port1, shard, life, uringEstate });
-      links.push({ port: port2, shard: other.shard, life: other.life, uringEstate: other.uringEstate });
+      other.link({ port: port1, shard, life, isSucceeded: false, uringEstate });
+      const isSucceeded = this.#succeeded.has(other);
+      links.push({ port: port2, shard: other.shard, life: other.life, isSucceeded, uringEstate: other.uringEstate });
     }
     return links;
   }
@@ -189,6 +194,7 @@ export class LiveShards {
 
   /** Gives the addresses of a shard to its new thread: in every thread. */
   succeed({ shard, life }: ShardHandle): Promise<unknown> {
+    for (const one of this.#handles) if (one.shard === shard && one.life < life) this.#succeeded.add(one);
     const query = { kind: "succeed", shard, life } as const;
     // A shard that doesn't answer in time is ended by its watchdog.
     const all = Array.from(this.#handles, (handle) => handle.query(query).catch(noop));
