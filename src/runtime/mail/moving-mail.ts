@@ -5,6 +5,7 @@
 import { type Address, shardOf } from "../actor/address.ts";
 import type { MailVerdict } from "../actor/mail.ts";
 import type { Asks } from "./asks.ts";
+import { Homes } from "./homes.ts";
 import { MAX_LETTERS_UNDER_WAY, type MailEnvelope, type MailLink, type Settle } from "./mail-link.ts";
 import type { HomeNote, MailNote } from "./mail-notes.ts";
 import { TravellingActors } from "./travelling-actors.ts";
@@ -43,12 +44,7 @@ export interface MovingMailHost {
 
 export class MovingMail {
   readonly #host: MovingMailHost;
-  /** Life of the thread that has the table of a shard, by the shard's index. */
-  readonly #homes = new Map<number, number>();
-  /** Index of the shard of each linked thread, by its life; the oldest thread first. */
-  readonly #shards = new Map<number, number>();
-  /** Life from which on threads of a shard may have its table, by the shard's index: older ones have passed it on. */
-  readonly #oldestHomes = new Map<number, number>();
+  readonly #homes: Homes;
   /** Actors of this home that are elsewhere. */
   readonly #places = new Map<Address, Place>();
   /** The travellers' side: actors that have come here, and actors that are about to leave. */
@@ -73,6 +69,7 @@ export class MovingMail {
 
   constructor(host: MovingMailHost) {
     this.#host = host;
+    this.#homes = new Homes(host.shard, host.life, host.links);
     this.travellers = new TravellingActors({
       life: host.life,
       asks: host.asks,
@@ -82,18 +79,17 @@ export class MovingMail {
       keepAtHome: (address, life) => this.#whenHome(() => this.#keep(address, life)),
       noteAtHome: (note, life) => this.#whenHome(() => this.#noteAtHome(note, life)),
     });
-    if (host.shard !== undefined) this.#homes.set(host.shard, host.life);
   }
 
   /** Life of the thread that takes the letters of a shard's addresses. */
   homeOf(address: Address): number | undefined {
-    return this.#homes.get(shardOf(address));
+    return this.#homes.of(shardOf(address));
   }
 
   /** True if this thread has the table of its shard. */
   get #isHome(): boolean {
     const { shard, life } = this.#host;
-    return shard !== undefined && this.#homes.get(shard) === life && this.#predecessor === undefined;
+    return shard !== undefined && this.#homes.of(shard) === life && this.#predecessor === undefined;
   }
 
   /** Does something to the table, at once or when the table has come. */
@@ -108,18 +104,7 @@ export class MovingMail {
    */
   linkOpened(link: MailLink, shard: number | undefined, isSucceeded: boolean): void {
     if (shard === undefined) return;
-    const { life } = link;
-    this.#shards.set(life, shard);
-    if (isSucceeded) this.#leaveOut(shard, life + 1);
-    if (!this.#mayBeHome(shard, life)) {
-      link.note({ note: "switched" });
-      return;
-    }
-    const home = this.#homes.get(shard);
-    // The older one of a shard's two threads is its home until `succeed`, in whichever order they are linked.
-    const isThere = home !== undefined && (home === this.#host.life || this.#host.links.has(home));
-    const isTaken = isThere && life > home;
-    if (!isTaken) this.#homes.set(shard, life);
+    if (!this.#homes.opened(link.life, shard, isSucceeded)) link.note({ note: "switched" });
   }
 
   /**
@@ -134,11 +119,8 @@ export class MovingMail {
   }
 
   linkClosed({ life }: MailLink): void {
-    const own = this.#shards.get(life);
-    this.#shards.delete(life);
-    if (own !== undefined && this.#homes.get(own) === life) this.#forgetHome(own);
-    // The first thread of this shard has ended without passing on its table.
-    if (this.#predecessor?.life === life) this.#becomeHome(() => this.rebuild());
+    // The first thread of this shard has ended without passing on its table, before `succeed` or after.
+    if (this.#homes.closed(life) || this.#predecessor?.life === life) this.#becomeHome(() => this.rebuild());
     if (this.#successor === life) this.#successor = undefined;
     for (const [address, place] of this.#places) {
       // An actor that was about to leave that thread may have arrived in another: its letters wait.
@@ -147,28 +129,6 @@ export class MovingMail {
     this.travellers.threadEnded(life);
     this.#reported(life);
     this.#switchedTo(life);
-  }
-
-  /** The thread with the table of a shard has ended. Another thread of the shard, if there is one, takes its place. */
-  #forgetHome(shard: number): void {
-    this.#homes.delete(shard);
-    if (shard === this.#host.shard && this.#mayBeHome(shard, this.#host.life)) {
-      // This is the second thread: the first has ended before `succeed`.
-      this.#homes.set(shard, this.#host.life);
-      this.#becomeHome(() => this.rebuild());
-      return;
-    }
-    const lives = [...this.#shards].filter(([life, its]) => its === shard && this.#mayBeHome(shard, life));
-    if (lives.length > 0) this.#homes.set(shard, Math.min(...lives.map(([life]) => life)));
-  }
-
-  #mayBeHome(shard: number, life: number): boolean {
-    return life >= (this.#oldestHomes.get(shard) ?? 0);
-  }
-
-  /** Threads of a shard that are older than a life aren't its home from now on. */
-  #leaveOut(shard: number, before: number): void {
-    if (this.#mayBeHome(shard, before)) this.#oldestHomes.set(shard, before);
   }
 
   // ── letters ────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,7 +142,7 @@ export class MovingMail {
   take(letter: MailEnvelope, link: MailLink | undefined, settle: Settle): MailVerdict | undefined {
     const { shard } = this.#host;
     if (shard === undefined || shardOf(letter.to) !== shard) return this.#host.deliver(letter, link);
-    const home = this.#homes.get(shard);
+    const home = this.#homes.of(shard);
     if (home !== this.#host.life) {
       // Each of a shard's two threads takes what the one with the table has for the other.
       if (link?.life === home) return this.#host.deliver(letter, link);
@@ -264,7 +224,7 @@ export class MovingMail {
         this.travellers.asksMoved(note.asks, note.to);
         return;
       case "report":
-        this.travellers.report(link, this.#shards.get(link.life));
+        this.travellers.report(link, this.#homes.shardOfThread(link.life));
         return;
       case "reported":
         this.#reported(link.life);
@@ -341,14 +301,14 @@ export class MovingMail {
    */
   succeed(shard: number, to: number): Promise<void> {
     const { life, links } = this.#host;
-    const from = this.#homes.get(shard);
+    const from = this.#homes.of(shard);
     // A thread that starts may be told before it has its links.
-    this.#leaveOut(shard, to);
+    this.#homes.leaveOut(shard, to);
     if (from === undefined || from >= to) return Promise.resolve();
     if (from !== life) {
       links.get(from)?.note({ note: "switched" });
       if (to === life || links.has(to)) this.#homes.set(shard, to);
-      else this.#homes.delete(shard);
+      else this.#homes.forget(shard);
       if (to === life) this.#predecessor = { life: from, passed: Promise.withResolvers() };
       return Promise.resolve();
     }
