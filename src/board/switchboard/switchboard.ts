@@ -1,4 +1,5 @@
 /** The public class `Switchboard`: the object in the main thread that puts all parts together. */
+
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo, Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
@@ -8,12 +9,12 @@ import { type Address, checkAddress } from "../../runtime/actor/address.ts";
 import type { PublishOptions } from "../../runtime/actor/context/actor-context.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
 import { type AskOptions, cloneMail, type TellResult } from "../../runtime/actor/mail.ts";
+import { within } from "../../runtime/scheduling/within.ts";
 import { sumUpgrades } from "../../runtime/stats/upgrade-counters.ts";
 import type { PresenceStats } from "../../runtime/streams/engine.ts";
 import type { HistoryPage, PresenceMember, ReadHistoryOptions } from "../../runtime/streams/topic-memory.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";
-import { noop } from "../../wire/protocol/empty.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import { isServer } from "../../wire/transport/raw-socket-server.ts";
 import { checkServer } from "../../wire/upgrade/arguments.ts";
@@ -345,8 +346,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * Moves an open connection of this node to another shard, with its actor's state: its class needs `static moves`.
    * Resolves with `{ moved: true }`, also if the connection was there already, or with the reason why it stayed.
    * Rejects with `ERR_ADDRESS`, also for an address of another node, `ERR_OPTION` for a shard that doesn't exist,
-   * `ERR_MOVE_FAILED` for one that takes no connections now and while another process takes over, and `ERR_CLOSED` while
-   * the board closes.
+   * `ERR_MOVE_FAILED` for one that takes no connections now and while another process takes over, and `ERR_CLOSED`
+   * while the board closes.
    */
   async move(address: Address, shard: number): Promise<MoveResult> {
     checkAddress(address);
@@ -485,12 +486,12 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * answers to them. After that, the board knows no engine and no node.
    */
   async #requestsEnd(deadline: number): Promise<void> {
-    const limit = new AbortController();
     const limitMs = Math.max(0, deadline - performance.now() - ENGINE_END_MS);
-    const limitReached = delay(limitMs, undefined, { signal: limit.signal }).catch(noop);
     const over = Promise.all([this.#intake.sockets.answered(), this.#takeover?.unneeded()]);
-    await Promise.race([over.then(() => this.#hub.topics.answered()), limitReached]);
-    limit.abort();
+    await within(
+      limitMs,
+      over.then(() => this.#hub.topics.answered()),
+    );
     this.#hub.topics.closing();
     this.#hub.cluster.close();
   }

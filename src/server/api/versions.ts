@@ -1,5 +1,5 @@
 /** The newest versions of publications, by channel. `Publisher` suppresses publications with older ones. */
-import { setTimeout as delay } from "node:timers/promises";
+import { within } from "../../runtime/scheduling/within.ts";
 
 /** Result of a publication, as JSON. */
 type PublishedText = string | Promise<string>;
@@ -54,13 +54,12 @@ export class Versions {
   /** Resolves when all publications that were made before have a result, or after this time in ms. */
   async settled(limitMs: number): Promise<void> {
     if (this.#underWay.size === 0) return;
-    const over = new AbortController();
-    const limit = delay(limitMs, undefined, { signal: over.signal }).catch(() => {});
-    await Promise.race([Promise.all(this.#underWay), limit]);
-    over.abort();
+    await within(limitMs, Promise.all(this.#underWay));
   }
 
-  /** Returns the newest versions whose publications have succeeded, the channel that was published to last at the end. */
+  /**
+   * Returns the newest versions whose publications have succeeded, the channel that was published to last at the end.
+   */
   *all(): Iterable<KnownVersion> {
     for (const [channel, newest] of this.#newest) {
       let one: Newest | undefined = newest;

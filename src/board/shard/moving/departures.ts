@@ -2,13 +2,14 @@
  * Sends suspended connections to other shards: all that leave for the same shard in one tick go together. `Mover` has
  * one `Departures`.
  */
+
 import { setTimeout as delay } from "node:timers/promises";
 import { serialize } from "node:v8";
 import type { AskedBy } from "../../../runtime/actor/mail.ts";
 import { checkWaiting, type WaitingState } from "../../../runtime/actor/moving/cell-state.ts";
 import type { Departure, Ticket } from "../../../runtime/bus/moving/move.ts";
 import type { LeavingActors } from "../../../runtime/mail/travelling-actors.ts";
-import { noop } from "../../../wire/protocol/empty.ts";
+import { within } from "../../../runtime/scheduling/within.ts";
 import { hasDescriptor } from "../../../wire/transport/descriptors.ts";
 import type { ThreadWay } from "../../../wire/transport/tcp-sockets.ts";
 import type { Detached } from "../../../wire/transport/transport.ts";
@@ -216,14 +217,5 @@ function asksIn(waiting: readonly WaitingState[]): AskedBy[] {
 
 /** Resolves when relayed connections may be taken apart, or the main thread has taken too long: then they stay. */
 function allHeld(leaving: readonly Leaving[]): Promise<boolean> {
-  return within(HOLD_LIMIT_MS, Promise.all(leaving.map(({ connection }) => connection.hold())));
-}
-
-/** Resolves with true when a promise resolves, or with false after a time in ms. */
-async function within(limitMs: number, promise: Promise<unknown>): Promise<boolean> {
-  const over = new AbortController();
-  const limit = delay(limitMs, false, { signal: over.signal, ref: false }).catch(noop);
-  const inTime = await Promise.race([promise.then(() => true), limit]);
-  over.abort();
-  return inTime === true;
+  return within(HOLD_LIMIT_MS, Promise.all(leaving.map(({ connection }) => connection.hold())), { ref: false });
 }

@@ -2,12 +2,12 @@
  * Gives sockets without an answer to the process that has taken over: those whose upgrade request has waited for that,
  * or comes later, as long as this process lives. `BoardTakeover` has one `UpgradesOut` once its board was handed over.
  */
+
 import type { Socket } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
+import { within } from "../../../runtime/scheduling/within.ts";
 import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
 import { claimDescriptor } from "../../../wire/native/estate/settlement.ts";
 import { closePassed, keepHandle, socketAt } from "../../../wire/passing/passed-sockets.ts";
-import { noop } from "../../../wire/protocol/empty.ts";
 import type { BareSocket } from "../../../wire/transport/transport.ts";
 import { refuseUpgrade } from "../../../wire/upgrade/response.ts";
 import { type LateUpgrade, LEFT_BEHIND } from "../../accept/late-upgrade.ts";
@@ -62,10 +62,7 @@ export class UpgradesOut {
 
   /** Resolves when no socket is on its way, or after 10 s. The process stays alive until then. */
   async settled(): Promise<void> {
-    const limit = new AbortController();
-    const limitReached = delay(PASS_ON_LIMIT_MS, undefined, { signal: limit.signal }).catch(noop);
-    await Promise.race([this.#idle.promise, limitReached]);
-    limit.abort();
+    await within(PASS_ON_LIMIT_MS, this.#idle.promise);
   }
 
   #pump(): void {
