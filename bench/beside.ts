@@ -4,8 +4,8 @@
  *
  *     node bench/beside.ts [--rounds 4] [--connections 200] [--inflight 16] [--bytes 200] [--seconds 8]
  *
- * Prints milliseconds, median and 99th percentile: by the clock, and CPU of the shard's thread. The second says how long
- * the thread itself let the work wait, also on a busy machine.
+ * Prints milliseconds, median and 99th percentile: by the clock, and CPU of the shard's thread. The second says how
+ * long the thread itself let the work wait, also on a busy machine.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -86,8 +86,8 @@ export class SlicedLoad extends Load {
   }
 
   /**
-   * Makes one slice. Resolves when all replies have arrived, with the result, which may report failures: see `failureOf`.
-   * Rejects, with the end of the load's stderr, if the load ends first.
+   * Makes one slice. Resolves when all replies have arrived, with the result, which may report failures: see
+   * `failureOf`. Rejects, with the end of the load's stderr, if the load ends first.
    */
   async slice(seconds: number): Promise<LoadResult> {
     this.child.stdin?.write("go\n");

@@ -1,6 +1,6 @@
 /**
- * Makes one run of a scenario that doesn't count in slices: starts the server, puts the load on it, takes the figures, and
- * ends both. Used by `run.ts`.
+ * Makes one run of a scenario that doesn't count in slices: starts the server, puts the load on it, takes the figures,
+ * and ends both. Used by `run.ts`.
  */
 import { failureOf, LoadProcess, type LoadResult } from "./load-process.ts";
 import type { Figures, Run } from "./results.ts";
@@ -96,8 +96,8 @@ async function measureTraffic(job: Job, settings: RunSettings, server: ServerPro
 }
 
 /**
- * Measures the memory that connections, or publications, after the first step add. The first step isn't counted, because
- * it also pays for code and for room in the heap.
+ * Measures the memory that connections, or publications, after the first step add. The first step isn't counted,
+ * because it also pays for code and for room in the heap.
  */
 async function measureMemory(
   job: Job,

@@ -1,6 +1,6 @@
 /**
- * Plans the runs of the suite: the servers and variants of each scenario, and their order in a turn. Used by `run.ts` and
- * `slices.ts`.
+ * Plans the runs of the suite: the servers and variants of each scenario, and their order in a turn. Used by `run.ts`
+ * and `slices.ts`.
  */
 import type { Scenario, Variant } from "./scenarios.ts";
 import type { Found, TestedServer } from "./servers.ts";

@@ -30,8 +30,8 @@ export type Metric =
 export type Figures = Partial<Record<Metric, number>>;
 
 /**
- * A run of one variant of one scenario: a slice of its traffic, or the run of a fresh process. A run that lost or corrupted a reply is failed and has no
- * figures.
+ * A run of one variant of one scenario: a slice of its traffic, or the run of a fresh process. A run that lost or
+ * corrupted a reply is failed and has no figures.
  */
 export type Run =
   | {

@@ -3,8 +3,8 @@
  * load on all of them in rounds, and writes the reports.
  *
  *     npm run bench [-- --full] [--list] [--scenario ID]… [--server ID]… [--custom-server NAME="COMMAND ARGS"]…
- *         [--rounds N] [--slices N] [--slice S] [--seconds S] [--warmup S] [--connections N] [--json FILE] [--html FILE] [--svg FILE]
- *         [--markdown FILE]
+ *         [--rounds N] [--slices N] [--slice S] [--seconds S] [--warmup S] [--connections N]
+ *         [--json FILE] [--html FILE] [--svg FILE] [--markdown FILE]
  *
  * Exit code: 1 if a run of a scenario's reference variant failed, 2 for invalid flags. The method is in
  * bench/README.md.

@@ -58,8 +58,8 @@ export interface Scenario {
    */
   readonly cold: "uncached" | "cached" | undefined;
   /**
-   * Warm-up, until the engine has compiled the code. Where the scenario counts in slices: CPU of the server, in seconds.
-   * Otherwise: time before the counted time, in seconds.
+   * Warm-up, until the engine has compiled the code. Where the scenario counts in slices: CPU of the server, in
+   * seconds. Otherwise: time before the counted time, in seconds.
    */
   readonly warmupSeconds: number;
 }

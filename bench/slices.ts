@@ -71,7 +71,9 @@ export async function measureInSlices(
 
 /** Number of slices of a warm-up that has its whole core. */
 const WARMUP_SLICES = 6;
-/** A server is warm when this many slices in turn were no cheaper than the cheapest before, by this part of its cost. */
+/**
+ * A server is warm when this many slices in turn were no cheaper than the cheapest before, by this part of its cost.
+ */
 const STEADY_SLICES = 4;
 const CHEAPER = 0.05;
 /** Longest warm-up, as a factor of the CPU that it should take: on a busy machine a server gets little of its core. */
@@ -104,8 +106,8 @@ class Contender {
   }
 
   /**
-   * Puts the load on the server until the server has used this much CPU, in seconds, and a unit no longer gets cheaper: on
-   * a busy machine V8 compiles late.
+   * Puts the load on the server until the server has used this much CPU, in seconds, and a unit no longer gets cheaper:
+   * on a busy machine V8 compiles late.
    */
   async warmUp(cpuSeconds: number): Promise<void> {
     const giveUpAt = performance.now() + MAX_WARMUP_FACTOR * cpuSeconds * 1000;

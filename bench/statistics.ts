@@ -81,7 +81,8 @@ const CONFIDENCE = 0.95;
 function intervalOf(numbers: readonly number[]): readonly [low: number, high: number] {
   const sorted = numbers.toSorted((a, b) => a - b);
   const count = sorted.length;
-  // Each figure is above the true median with a chance of one half. `below` is the chance that at most `cut` figures are.
+  // Each figure is above the true median with a chance of one half. `below` is the chance that at most `cut` figures
+  // are.
   let cut = 0;
   let chance = 0.5 ** count;
   let below = chance;

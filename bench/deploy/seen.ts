@@ -16,7 +16,10 @@ export interface Replacement {
   readonly version: number;
   /** Time of the first message of the new version, in ms. */
   readonly at: number;
-  /** Time between the last message of the old version and the first of the new one, for each connection, in ms; in ascending order. */
+  /**
+   * Time between the last message of the old version and the first of the new one, for each connection, in ms; in
+   * ascending order.
+   */
   readonly pausesMs: readonly number[];
 }
 

@@ -1,4 +1,6 @@
-/** A `node:http` server that parses the JSON of each request, and answers as the API does. Prints `listening on PORT`. */
+/**
+ * A `node:http` server that parses the JSON of each request, and answers as the API does. Prints `listening on PORT`.
+ */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 

@@ -1,4 +1,6 @@
-/** A cheap WebSocket client, and the commands of Centrifuge's client protocol as bytes. The loads of `serve.ts` use it. */
+/**
+ * A cheap WebSocket client, and the commands of Centrifuge's client protocol as bytes. The loads of `serve.ts` use it.
+ */
 import { connect, type Socket } from "node:net";
 
 const [TEXT, BINARY] = [0x81, 0x82];
@@ -6,7 +8,9 @@ const NO_BYTES: Buffer = Buffer.alloc(0);
 const SHORT = 126;
 const LONG = 127;
 
-/** Takes one whole frame, `bytes[start, end)`, whose payload begins at `payload`. The bytes are borrowed for the call. */
+/**
+ * Takes one whole frame, `bytes[start, end)`, whose payload begins at `payload`. The bytes are borrowed for the call.
+ */
 export type FrameHandler = (bytes: Buffer, payload: number, end: number) => void;
 
 /** Checks nothing that the loads don't check: frames are whole messages without a mask. */

@@ -1,4 +1,6 @@
-/** Collects garbage in each thread of a server at SIGUSR2, so that only what is kept is measured. Loaded by `--import`. */
+/**
+ * Collects garbage in each thread of a server at SIGUSR2, so that only what is kept is measured. Loaded by `--import`.
+ */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { BroadcastChannel, isMainThread } from "node:worker_threads";

@@ -1,4 +1,6 @@
-/** The actor of `raw.ts`: subscribes to the topic of its URL path, and publishes to the topic of `?to=` what it gets. */
+/**
+ * The actor of `raw.ts`: subscribes to the topic of its URL path, and publishes to the topic of `?to=` what it gets.
+ */
 import { Actor, type Message } from "../../src/index.ts";
 
 export default class Raw extends Actor {

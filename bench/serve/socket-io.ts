@@ -1,6 +1,6 @@
 /**
- * Socket.IO as a server under test: a socket joins the room that it names with the event `join`, and publishes to a room
- * with the event `publish`. Needs `npm install --no-save socket.io`. Prints `listening on PORT`.
+ * Socket.IO as a server under test: a socket joins the room that it names with the event `join`, and publishes to a
+ * room with the event `publish`. Needs `npm install --no-save socket.io`. Prints `listening on PORT`.
  */
 import { createServer } from "node:http";
 import { createRequire } from "node:module";

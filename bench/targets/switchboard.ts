@@ -3,8 +3,8 @@
  *
  *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout|isolation|bus|stream-fanout|stream
  *         [--busy MICROS] [--history SIZE]
- *         [--max-payload BYTES] [--compress] [--relay] [--sockets node|uring|relay] [--handshake main|shard] [--accept main|shard]
- *         [--tls KEY CERT] [--no-warm-up]
+ *         [--max-payload BYTES] [--compress] [--relay] [--sockets node|uring|relay] [--handshake main|shard]
+ *         [--accept main|shard] [--tls KEY CERT] [--no-warm-up]
  *
  * - `echo` returns each message unchanged, with `--busy` after that many µs of work.
  * - `fanout` sends each message to all other connections of its URL path, which is the topic.

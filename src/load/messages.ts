@@ -29,8 +29,8 @@ export interface FanoutShare {
 }
 
 /**
- * A command to a thread. One counted time: `send`, `start`, `end`, `stop`, `settle`, `report`. A slice: `start`, `send`,
- * `stop`, `settle`, `end`, `report`, and so on for the next. Then `finish`.
+ * A command to a thread. One counted time: `send`, `start`, `end`, `stop`, `settle`, `report`. A slice: `start`,
+ * `send`, `stop`, `settle`, `end`, `report`, and so on for the next. Then `finish`.
  */
 export type LoadCommand =
   /** Start sending. */

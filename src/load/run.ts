@@ -44,8 +44,9 @@ const OPEN_LOOP_WINDOW = 1024;
  *
  * @param tell gets the events of the run
  * @param signal ends the run early; the report then covers the time until then
- * @param slices `go` and `stop` in turns: the run counts from each `go` until all replies after `stop` have arrived, sends
- *   nothing between slices, and ends with the last of them. undefined: the run counts once, for `settings.duration`.
+ * @param slices `go` and `stop` in turns: the run counts from each `go` until all replies after `stop` have arrived,
+ *   sends nothing between slices, and ends with the last of them. undefined: the run counts once, for
+ *   `settings.duration`.
  */
 export async function runLoadTest(
   settings: LoadSettings,

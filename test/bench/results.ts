@@ -14,8 +14,8 @@ const environment: Environment = {
 };
 
 /**
- * Makes a run of each CPU figure (µs), in turns from 1 on, with three quarters of the time in the kernel. undefined makes a
- * failed run.
+ * Makes a run of each CPU figure (µs), in turns from 1 on, with three quarters of the time in the kernel. undefined
+ * makes a failed run.
  */
 export function runsOf(...cpuMicros: readonly (number | undefined)[]): Run[] {
   return cpuMicros.map((cpu, i) => {

@@ -1,4 +1,7 @@
-/** The official client in a real browser, on a page of another origin, where nothing but SSE or HTTP streams get through. */
+/**
+ * The official client in a real browser, on a page of another origin, where nothing but SSE or HTTP streams get
+ * through.
+ */
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";

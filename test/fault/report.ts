@@ -1,13 +1,13 @@
 /**
  * The fault report: runs every attack at full size, one after the other, each against a new server process. An attack
- * that takes less than five seconds is repeated. Then come the faults of connections that move (`moving/report.ts`) and of
- * boards over one Redis (`cluster/report.ts`).
+ * that takes less than five seconds is repeated. Then come the faults of connections that move (`moving/report.ts`) and
+ * of boards over one Redis (`cluster/report.ts`).
  *
  *    npm run faults -- [--only WORD] [--short] [--json]
  *
- * `--only redis` and `--only moving` run these faults and nothing else. Prints a Markdown table with a row for each attack:
- * verdicts of the attackers; number of other connections that survived and that were lost; largest growth of the
- * server's memory; p99 echo time of the other connections before and during the attack, and during it on a second
+ * `--only redis` and `--only moving` run these faults and nothing else. Prints a Markdown table with a row for each
+ * attack: verdicts of the attackers; number of other connections that survived and that were lost; largest growth of
+ * the server's memory; p99 echo time of the other connections before and during the attack, and during it on a second
  * server that nobody attacks. Exits with 1 if a bound was broken. Linux only: it reads /proc.
  */
 import { parseArgs } from "node:util";

@@ -1,6 +1,6 @@
 /**
- * Gives sessions to two boards, one over Node's sockets and one over other sockets: both must answer with the same bytes.
- * Used by `fuzz.ts`.
+ * Gives sessions to two boards, one over Node's sockets and one over other sockets: both must answer with the same
+ * bytes. Used by `fuzz.ts`.
  */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";

@@ -1,6 +1,7 @@
 /**
- * `npm run moves:connections`: connections that move all the time, with clients that check every byte. Prints one line for
- * each run: moves, answers, errors, the pauses of the connections, the longest waits for an answer, and the CPU of a move.
+ * `npm run moves:connections`: connections that move all the time, with clients that check every byte. Prints one line
+ * for each run: moves, answers, errors, the pauses of the connections, the longest waits for an answer, and the CPU of
+ * a move.
  */
 import { fileURLToPath } from "node:url";
 import { type Address, Switchboard } from "../../src/index.ts";

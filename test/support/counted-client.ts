@@ -80,7 +80,9 @@ export class CountedClient {
     return client;
   }
 
-  /** Sends nothing more, but at least one message. Resolves when all answers are there, or the connection has closed. */
+  /**
+   * Sends nothing more, but at least one message. Resolves when all answers are there, or the connection has closed.
+   */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#tellIdle();

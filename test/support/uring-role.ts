@@ -1,6 +1,6 @@
 /**
- * Gives every board `sockets: "uring"`, unless a test chooses otherwise: in the process of a test file, as a setup file of
- * `npm run test:uring`, and in the processes that the test starts, by `uring-preload.cts`.
+ * Gives every board `sockets: "uring"`, unless a test chooses otherwise: in the process of a test file, as a setup file
+ * of `npm run test:uring`, and in the processes that the test starts, by `uring-preload.cts`.
  */
 import { fileURLToPath } from "node:url";
 import { Switchboard } from "../../src/index.ts";

@@ -88,7 +88,10 @@ async function portOf(process: RunningProgram): Promise<number> {
   return ports[0] as number;
 }
 
-/** Returns the CPU time of a process so far, in ms. Source: proc_pid_stat(5), utime and stime, in hundredths of a second. */
+/**
+ * Returns the CPU time of a process so far, in ms. Source: proc_pid_stat(5), utime and stime, in hundredths of a
+ * second.
+ */
 function cpuMsOf({ pid }: RunningProgram): number {
   const [, fields = ""] = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ");
   const [utime, stime] = fields.split(" ").slice(11, 13);

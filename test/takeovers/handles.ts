@@ -1,6 +1,7 @@
 /**
- * `npm run takeovers:handles -- [PATH]`: all replacements through `switchboard run`, with the supervisor and the programs in a
- * Node that has no `node:ffi`, and chains to this Node and back. PATH is that Node. Default: Node 24, which npm delivers (50 MB).
+ * `npm run takeovers:handles -- [PATH]`: all replacements through `switchboard run`, with the supervisor and the
+ * programs in a Node that has no `node:ffi`, and chains to this Node and back. PATH is that Node. Default: Node 24,
+ * which npm delivers (50 MB).
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -120,8 +120,8 @@ export interface ModuleReport {
 }
 
 /**
- * A socket that came too late for this process or this thread, for the one that has taken over. A handle comes with the message;
- * the main thread claims a descriptor from the shard's estate (`claimDescriptor`).
+ * A socket that came too late for this process or this thread, for the one that has taken over. A handle comes with the
+ * message; the main thread claims a descriptor from the shard's estate (`claimDescriptor`).
  */
 export interface LateUpgradeReport extends LateSocket {
   readonly kind: "lateUpgrade";

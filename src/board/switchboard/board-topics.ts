@@ -56,7 +56,9 @@ export class BoardTopics {
   publishesDropped = 0;
   /** Publications of the board that the engine didn't store for certain. */
   publishesFailed = 0;
-  /** The other process of a takeover, which answers requests about streams and presence when the engine thread says so. */
+  /**
+   * The other process of a takeover, which answers requests about streams and presence when the engine thread says so.
+   */
   elsewhere: OtherProcess | undefined;
 
   constructor(settings: EngineSettings | undefined, owner: BoardTopicsOwner) {

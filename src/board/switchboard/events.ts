@@ -137,8 +137,8 @@ export interface TakenOver {
   /** True if the other process ended before it had given everything. */
   readonly predecessorDied: boolean;
   /**
-   * Listening sockets of the other process that this one hasn't asked for by `listen`, as `<address>:<port>` or the path
-   * of a Unix socket. They were closed.
+   * Listening sockets of the other process that this one hasn't asked for by `listen`, as `<address>:<port>` or the
+   * path of a Unix socket. They were closed.
    */
   readonly unclaimed: readonly string[];
   /** Time from the first message to the other process until everything ran here, in ms. */

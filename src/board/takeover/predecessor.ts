@@ -286,7 +286,7 @@ class Predecessor {
       this.#hasGivenAll = true;
       return;
     }
-    // From here on the end of the successor is the end of all its connections. It may have ended since its `adopted`.
+    // The end of the successor is the end of all its connections from here on. It may have ended since its `adopted`.
     if (!this.#talk.isOtherRunning) throw hasEnded(this.#pid);
     // The successor has all of them: first they cease to be ours, then they are its own.
     this.#group = [];

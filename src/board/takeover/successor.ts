@@ -58,8 +58,9 @@ export interface TakenOver {
 }
 
 /**
- * The old process ended before it answered, or its board closed (`ERR_TAKEOVER_LOST`): it has refused nothing, and given
- * nothing. The sink wasn't asked for anything. Whether another process can be taken over now is to be looked up again.
+ * The old process ended before it answered, or its board closed (`ERR_TAKEOVER_LOST`): it has refused nothing, and
+ * given nothing. The sink wasn't asked for anything. Whether another process can be taken over now is to be looked up
+ * again.
  */
 export class Unanswered extends SwitchboardError {
   constructor(pid: number) {

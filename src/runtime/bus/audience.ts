@@ -70,7 +70,9 @@ export function deleteSubscriber(audience: Audience, subscriber: Subscriber): bo
   return true;
 }
 
-/** The last group, if all have left it. To store a group that V8 has known for long costs a subscriber no write barrier. */
+/**
+ * The last group, if all have left it. To store a group that V8 has known for long costs a subscriber no write barrier.
+ */
 function emptyGroup({ group }: Audience): SubscriberGroup | undefined {
   return group?.size === 0 ? group : undefined;
 }

@@ -88,7 +88,8 @@ export class Feed implements StreamFeed, FirstResultFeed {
 
   /**
    * Subscribes. Publications after the result's position are delivered from the end of the tick in which the result
-   * comes: messages that the caller sends at once come before. If the result is a rejection, the subscription has ended.
+   * comes: messages that the caller sends at once come before. If the result is a rejection, the subscription has
+   * ended.
    *
    * @param ready resolves when the result may come
    */

@@ -181,7 +181,9 @@ export class StreamCursor {
     if (this.#held === undefined) this.#owner.checked();
   }
 
-  /** Takes the publications that have arrived during a check, in order. A hole begins the next check: the rest waits. */
+  /**
+   * Takes the publications that have arrived during a check, in order. A hole begins the next check: the rest waits.
+   */
   #release(held: Recent): void {
     this.#passEarliest();
     for (const record of this.#heldEpoch === this.#epoch ? held.all : []) {

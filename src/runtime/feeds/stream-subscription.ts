@@ -59,7 +59,9 @@ export class StreamSubscription implements Subscriber {
   /** Place: epoch and offset of the last publication that the connection was given. While `live`, the feed's counts. */
   epoch = "";
   offset = 0;
-  /** Number of the next publication that isn't stored, among those that are remembered. While `live`, it says nothing. */
+  /**
+   * Number of the next publication that isn't stored, among those that are remembered. While `live`, it says nothing.
+   */
   nextUnstored = 0;
 
   constructor(

@@ -32,8 +32,8 @@ export interface ApiContext {
    * false for an engine that other nodes share. `version` is then error 108.
    */
   readonly versions: boolean;
-  /** What is remembered of publishes. Default: a memory of its own. */
-  readonly memory?: PublishMemory | undefined;
+  /** Memory of publishes. Default: one of the API's own. */
+  readonly publishMemory?: PublishMemory | undefined;
   /** Methods by name, for `rpc`. Undefined: `rpc` is error 108. */
   readonly rpc?: ReadonlyMap<string, RpcMethod> | undefined;
 }

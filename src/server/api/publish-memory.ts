@@ -1,6 +1,6 @@
 /**
- * What the API remembers of publishes in this process: idempotency keys of channels without history, and the newest
- * versions. `Publisher` asks here. In a takeover the next process gets all of it.
+ * The memory of publishes in this process: idempotency keys of channels without history, and the newest versions.
+ * `Publisher` asks here. In a takeover the next process gets all of it.
  */
 import { createHash } from "node:crypto";
 import { IdempotencyKeys } from "../../runtime/streams/memory/idempotency-keys.ts";
@@ -61,8 +61,8 @@ export class PublishMemory {
   }
 
   /**
-   * True if a channel has had this key in the last 5 minutes. Remembers the key. Throws an `ApiError` if the keys are in
-   * another process.
+   * True if a channel has had this key in the last 5 minutes. Remembers the key. Throws an `ApiError` if the keys are
+   * in another process.
    */
   isKnown(channel: string, key: string): boolean {
     this.#prepare();
@@ -109,7 +109,9 @@ export class PublishMemory {
     this.#packed = copy;
   }
 
-  /** Unpacks what was taken, if something else hasn't needed it before: all clients stand still until `take` returns. */
+  /**
+   * Unpacks what was taken, if something else hasn't needed it before: all clients stand still until `take` returns.
+   */
   unpack(): void {
     const copy = this.#packed;
     if (copy === undefined) return;

@@ -35,7 +35,7 @@ export class Publisher {
 
   constructor(context: ApiContext) {
     this.#context = context;
-    this.#memory = context.memory ?? new PublishMemory();
+    this.#memory = context.publishMemory ?? new PublishMemory();
   }
 
   publish(fields: RequestFields): ResultText {

@@ -1,6 +1,6 @@
 /**
- * What a server gives to the process that takes over from it, beside what the board gives: what the API remembers of
- * publishes, and the channels that the application takes for occupied. `server.ts` has one.
+ * The state of a server that goes to the process which takes over, beside that of the board: the memory of publishes,
+ * and the channels that the application takes for occupied. `server.ts` has one.
  */
 import type { Switchboard } from "../../board/switchboard/switchboard.ts";
 import type { PublishMemory, PublishMemoryCopy } from "../api/publish-memory.ts";
@@ -16,7 +16,7 @@ interface ServerStateCopy {
 }
 
 export interface ServerStateParts {
-  readonly memory: PublishMemory;
+  readonly publishMemory: PublishMemory;
   readonly occupancy: OccupancyReports;
 }
 
@@ -35,11 +35,11 @@ export class ServerState {
 
   /** Gives everything. Nothing of it changes here until the outcome is known. */
   readonly give = async (): Promise<ServerStateCopy> => {
-    const { memory, occupancy } = this.#parts;
+    const { publishMemory, occupancy } = this.#parts;
     this.#isGiven = true;
     // Clients that are about to be suspended leave their channels after this call.
     const occupied = occupancy.give();
-    const publishes = await memory.give();
+    const publishes = await publishMemory.give();
     return { format: FORMAT, publishes, occupied: occupied && packTexts(occupied) };
   };
 
@@ -49,7 +49,7 @@ export class ServerState {
       this.#log.warn("the process before has given something that this version can't read", { format: String(format) });
       return;
     }
-    this.#parts.memory.take(publishes);
+    this.#parts.publishMemory.take(publishes);
     if (occupied !== undefined) this.#parts.occupancy.await(unpackTexts(occupied));
   };
 
@@ -57,7 +57,7 @@ export class ServerState {
   watch(board: Switchboard): void {
     board.on("takenOver", () => {
       this.#parts.occupancy.allArrived();
-      this.#parts.memory.unpack();
+      this.#parts.publishMemory.unpack();
     });
     board.on("successorFailed", () => this.#goOn());
     board.on("programStateLeft", (error) => {
@@ -74,7 +74,7 @@ export class ServerState {
   #goOn(): void {
     if (!this.#isGiven) return;
     this.#isGiven = false;
-    this.#parts.memory.goOn();
+    this.#parts.publishMemory.goOn();
     this.#parts.occupancy.goOn();
   }
 }

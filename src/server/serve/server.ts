@@ -78,8 +78,8 @@ export async function startServer({ config, version, log }: ServerOptions): Prom
   const { url } = settings;
   const hooks = new Hooks(config.hooks, { log });
   const occupancy = new OccupancyReports(hooks);
-  const memory = new PublishMemory();
-  const state = new ServerState({ memory, occupancy }, log);
+  const publishMemory = new PublishMemory();
+  const state = new ServerState({ publishMemory, occupancy }, log);
   const started: (() => Promise<unknown>)[] = [async () => settings.forget(), () => hooks.close(0)];
   try {
     const board = await startBoard(config, url, state);
@@ -88,7 +88,7 @@ export async function startServer({ config, version, log }: ServerOptions): Prom
     state.watch(board);
     const handedOver = new Promise((resolve) => board.once("handedOver", () => board.once("closed", resolve)));
     const successor = new Successor(board);
-    const handlers = await handlersOf(board, config, hooks, { successor, memory }, log);
+    const handlers = await handlersOf(board, config, hooks, { successor, publishMemory }, log);
     const isShared = config.httpServer.internalPort === 0;
     const publicHandlers = isShared ? [...handlers.clients, ...handlers.internal] : handlers.clients;
     const { port, address: host, tls, internalPort, internalAddress: internalHost } = config.httpServer;
@@ -205,14 +205,14 @@ function watch(
 /** The parts of the API that a takeover concerns. */
 interface ApiParts {
   readonly successor: Successor;
-  readonly memory: PublishMemory;
+  readonly publishMemory: PublishMemory;
 }
 
 async function handlersOf(
   board: Switchboard,
   config: ServerConfig,
   hooks: Hooks,
-  { successor, memory }: ApiParts,
+  { successor, publishMemory }: ApiParts,
   log: Log,
 ): Promise<{ clients: Handler[]; internal: Handler[] }> {
   const { sse, httpStream, emulation, client, websocket, health, prometheus } = config;
@@ -227,7 +227,7 @@ async function handlersOf(
   });
   const internal: Handler[] = [];
   const api = new ApiCounts();
-  if (!config.httpApi.disabled) internal.push(apiOf(board, config, api, { successor, memory }, log));
+  if (!config.httpApi.disabled) internal.push(apiOf(board, config, api, { successor, publishMemory }, log));
   if (health.enabled) {
     const answer = at(health.handlerPrefix, (_, response) => answerHealth(board, response));
     internal.push(successor.first(health.handlerPrefix, answer));
@@ -244,7 +244,7 @@ function apiOf(
   board: Switchboard,
   { httpApi, httpServer, channel, engine }: ServerConfig,
   counts: ApiCounts,
-  { successor, memory }: ApiParts,
+  { successor, publishMemory }: ApiParts,
   log: Log,
 ): Handler {
   const answer = createApi({
@@ -252,7 +252,7 @@ function apiOf(
     channels: new Channels(channel),
     clientInfoOf,
     versions: engine.type === "memory",
-    memory,
+    publishMemory,
     elsewhere: successor.taken,
     ...httpApi,
     answered: (method, error, cause) => {

@@ -45,7 +45,9 @@ export class SubmissionQueue {
     return (this.#flags() & SQ_CQ_OVERFLOW) !== 0;
   }
 
-  /** True if completions wait for the kernel to be entered, or did when the kernel set this sign: see `completeWaiting`. */
+  /**
+   * True if completions wait for the kernel to be entered, or did when the kernel set this sign: see `completeWaiting`.
+   */
   get hasCompletions(): boolean {
     return (this.#flags() & SQ_TASKRUN) !== 0;
   }

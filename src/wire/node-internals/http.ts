@@ -14,8 +14,8 @@ export function responseOn(socket: Duplex): ServerResponse | undefined {
 
 /**
  * Returns the server that a socket speaks HTTP with; undefined for any other socket. Source: `socket.server`, which
- * `connectionListenerInternal` sets (`lib/_http_server.js`). Without it an upgrade that comes during a takeover can't be
- * passed on, and gets 503.
+ * `connectionListenerInternal` sets (`lib/_http_server.js`). Without it an upgrade that comes during a takeover can't
+ * be passed on, and gets 503.
  */
 export function serverOf(socket: Duplex): object | undefined {
   return (socket as { readonly server?: object | null }).server ?? undefined;

@@ -27,8 +27,8 @@ class Closed extends SwitchboardError {
 /**
  * Connects to the process that listens at a path. Resolves with undefined if none does, also if that process ends, or
  * waits no longer, before it has answered. Rejects with `ERR_TAKEOVER_TIMEOUT` if that process doesn't answer within
- * `timeoutMs`, with `ERR_TAKEOVER_REFUSED` if it belongs to another user, or listens and closes each connection for 1 s,
- * and as `net.Socket` does.
+ * `timeoutMs`, with `ERR_TAKEOVER_REFUSED` if it belongs to another user, or listens and closes each connection
+ * for a second, and as `net.Socket` does.
  */
 export async function connectChannel(
   path: string,

@@ -81,8 +81,8 @@ export function borrowedAt(descriptor: number): TcpHandle | undefined {
 }
 
 /**
- * Returns a socket of Node for a number. The socket doesn't read by itself, and the number belongs to the socket. Throws
- * as `net.Socket` does for a number that is no socket; then the number is the caller's still.
+ * Returns a socket of Node for a number. The socket doesn't read by itself, and the number belongs to the socket.
+ * Throws as `net.Socket` does for a number that is no socket; then the number is the caller's still.
  */
 export function socketAt(descriptor: number): Socket {
   const handle = takeHandleAt(descriptor);

@@ -45,7 +45,9 @@ export type SupervisorMessage =
    * before it had given everything, or if there was none.
    */
   | { readonly switchboard: "has"; readonly connections: number; readonly isComplete: boolean }
-  /** To the supervisor: another process didn't take over. `lost`: number of connections that ended with that process. */
+  /**
+   * To the supervisor: another process didn't take over. `lost`: number of connections that ended with that process.
+   */
   | { readonly switchboard: "goesOn"; readonly lost: number }
   /** The answer: the session with that process; undefined if there is none, or if both reach each other without. */
   | { readonly switchboard: "found"; readonly session: number | undefined; readonly pid: number }

@@ -65,7 +65,10 @@ function reserve(): number {
   return Math.min(MAX_RESERVE, limit / 8);
 }
 
-/** Reads the soft limit of open files, at most once a second. Without `/proc` (macOS), only a failed move shows that no descriptor is left. */
+/**
+ * Reads the soft limit of open files, at most once a second. Without `/proc` (macOS), only a failed move shows that no
+ * descriptor is left.
+ */
 function refresh(): void {
   const now = performance.now();
   if (now - readAt < REREAD_MS) return;

@@ -1,4 +1,6 @@
-/** The end of a peer comes after its messages: they are handled, and their answers leave, before the connection ends. */
+/**
+ * The end of a peer comes after its messages: they are handled, and their answers leave, before the connection ends.
+ */
 import { describe, expect, it } from "vitest";
 import { Connection } from "../../../src/board/connection/connection.ts";
 import type { ConnectionHost } from "../../../src/board/connection/connection-host.ts";

@@ -43,8 +43,8 @@ describe.skipIf(missingUring !== undefined)("a shard over io_uring", () => {
     const utilisation = await ask(clients[0] as RawClient, "idle");
     const { user, system } = process.cpuUsage(before);
     console.log(`idle: utilisation ${utilisation}, ${user + system} µs of CPU in a second`);
-    // A thread that doesn't sleep has 1, and takes a million. On a busy machine a thread that wakes up waits for its core,
-    // and the event loop counts that as work.
+    // A thread that doesn't sleep has 1, and takes a million. On a busy machine a thread that wakes up waits for its
+    // core, and the event loop counts that as work.
     expect(utilisation).toBeLessThan(0.9);
     expect(user + system).toBeLessThan(300_000);
   });

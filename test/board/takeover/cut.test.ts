@@ -1,4 +1,6 @@
-/** Takeovers whose two processes lose the way between them, while both run: their supervisor was killed, or lost a part. */
+/**
+ * Takeovers whose two processes lose the way between them, while both run: their supervisor was killed, or lost a part.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync } from "node:fs";

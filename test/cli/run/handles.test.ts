@@ -1,6 +1,6 @@
 /**
- * Replacements in a Node without `node:ffi`: connections go through the supervisor, as handles. `npm run takeovers:handles`
- * runs all of them with an older Node, and a few more.
+ * Replacements in a Node without `node:ffi`: connections go through the supervisor, as handles. `npm run
+ * takeovers:handles` runs all of them with an older Node, and a few more.
  */
 import { once } from "node:events";
 import { fileURLToPath, pathToFileURL } from "node:url";

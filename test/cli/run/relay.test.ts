@@ -12,8 +12,8 @@ import {
 import { stateOf } from "../../support/process-state.ts";
 
 /**
- * A process that sends to the supervisor what the test says, with sockets to a port if it asks for one, and tells the test what
- * comes from the supervisor. It answers "took" for each socket.
+ * A process that sends to the supervisor what the test says, with sockets to a port if it asks for one, and tells the
+ * test what comes from the supervisor. It answers "took" for each socket.
  */
 const PUPPET = `
 const { connect } = require("node:net");

@@ -26,7 +26,9 @@ export const start = {
 };
 export const options: ServerOptions = { start, program: { give: "ids", take: "ids" }, listen: [{}, "http"] };
 
-/** A Node by a name at which it may change: with or without `node:ffi`, or one whose supervisor speaks another version. */
+/**
+ * A Node by a name at which it may change: with or without `node:ffi`, or one whose supervisor speaks another version.
+ */
 export function nodes() {
   const folder = newFolder();
   const script = (name: string, line: string): string => {
@@ -94,7 +96,9 @@ export async function serve() {
     return clients.flatMap(({ errors }) => errors);
   };
   await answered();
-  /** Starts a process that stops itself (SIGSTOP) when connections have arrived. Resolves with the ids of old and new. */
+  /**
+   * Starts a process that stops itself (SIGSTOP) when connections have arrived. Resolves with the ids of old and new.
+   */
   const replaceByStopped = async (): Promise<readonly [old: number, next: number]> => {
     const [old = 0] = childrenOf(supervisor.pid);
     change({ fails: "states", failsBy: "SIGSTOP" });

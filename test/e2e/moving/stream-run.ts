@@ -1,4 +1,7 @@
-/** Subscribers of streams and presence that move all the time, with peers that check all they get. `streams.test.ts` runs it. */
+/**
+ * Subscribers of streams and presence that move all the time, with peers that check all they get. `streams.test.ts`
+ * runs it.
+ */
 import { once } from "node:events";
 import { setImmediate as turn } from "node:timers/promises";
 import { onTestFinished } from "vitest";

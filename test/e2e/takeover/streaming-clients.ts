@@ -20,7 +20,9 @@ async function openClient(port: number): Promise<string[]> {
   return told;
 }
 
-/** Opens a client at each port. Resolves when each has been told of all others; with lists of what comes from then on. */
+/**
+ * Opens a client at each port. Resolves when each has been told of all others; with lists of what comes from then on.
+ */
 export async function openStreamingClients(ports: readonly number[]): Promise<string[][]> {
   const clients: string[][] = [];
   for (const port of ports) clients.push(await openClient(port));

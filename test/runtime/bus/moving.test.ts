@@ -266,7 +266,8 @@ it("calls a move off when the other thread has no room, and loses nothing", asyn
   const { left, other, inbox } = await scene("news");
   const departure = left.leaveFor(2, [inbox.leaver]);
   await departure.ready;
-  // Only the other thread publishes: its own subscribers that are coming get this at once, the thread that is left later.
+  // Only the other thread publishes: its own subscribers that are coming get this at once, the thread that is left
+  // later.
   const large = encodeFrame(Opcode.binary, Buffer.alloc(1024 * 1024));
   for (let i = 0; i < 20; i++) other.publish("news", large);
   // In the same turn: the other thread has decided, and the message hasn't come.

@@ -1,4 +1,6 @@
-/** The memory engine with reports that come when the test says so: reads may be ahead of them, as those of Redis are. */
+/**
+ * The memory engine with reports that come when the test says so: reads may be ahead of them, as those of Redis are.
+ */
 import type { Engine, EngineOwner } from "../../../src/runtime/streams/engine.ts";
 import { createMemoryEngine } from "../../../src/runtime/streams/memory/memory-engine.ts";
 import { noop } from "../../../src/wire/protocol/empty.ts";

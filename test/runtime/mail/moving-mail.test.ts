@@ -374,7 +374,11 @@ async function renewedOnce(): Promise<Awaited<ReturnType<typeof scene>> & { next
   return { ...threads, next };
 }
 
-/** A thread that starts later, with links to others. @param succeeded threads of those that have passed on their table */
+/**
+ * A thread that starts later, with links to others.
+ *
+ * @param succeeded threads of those that have passed on their table
+ */
 function addThread(shard: number, life: number, others: TestThread[], succeeded: TestThread[] = []): TestThread {
   const thread = new TestThread(shard, life);
   all.push(thread);

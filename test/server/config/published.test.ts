@@ -1,4 +1,6 @@
-/** The published schema and the reference page, which `npx vitest run test/server/config/published.test.ts -u` rewrites. */
+/**
+ * The published schema and the reference page, which `npx vitest run test/server/config/published.test.ts -u` rewrites.
+ */
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { keysIn } from "../../../src/server/config/description.ts";

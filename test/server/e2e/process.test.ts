@@ -243,7 +243,8 @@ it("SIGHUP and --watch load the config anew: clients stay, what needs a restart 
   program.kill("SIGHUP");
   await vi.waitFor(() => expect(told("reloaded")).toMatchObject([{ because: "SIGHUP", moved: 1, closed: 0 }]));
 
-  // The client may call methods that the application answers only after the reload: here, an address where nothing listens.
+  // The client may call methods that the application answers only after the reload: here, an address where nothing
+  // listens.
   const proxy = { endpoint: "http://127.0.0.1:1/rpc", timeout: "1s" };
   const changed = { ...config, shards: 2, rpc: { proxy, without_namespace: { proxy_enabled: true } } };
   await expect(client.rpc("add", {})).rejects.toMatchObject({ code: 108 });

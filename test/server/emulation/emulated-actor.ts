@@ -7,8 +7,8 @@ import { protobufCodec } from "../../../src/server/protocol/protobuf/codec.ts";
 
 /**
  * As much of a client's actor as the tests of emulation need. The data of the connect result is what the actor knows of
- * its connection. RPC methods: `echo`, `close` (`{ code, reason }`), `pour` (`{ count, bytes }`), `text` (sends the text
- * as it is), `hang` and `exit`.
+ * its connection. RPC methods: `echo`, `close` (`{ code, reason }`), `pour` (`{ count, bytes }`), `text` (sends the
+ * text as it is), `hang` and `exit`.
  */
 export default class Emulated extends Actor<EmulationSession | undefined> {
   static override readonly requestHeaders = ["origin", "cookie", "host", "content-length", "sec-websocket-extensions"];

@@ -19,7 +19,7 @@ function start() {
     takeVacated: () => [],
   });
   const board = new EventEmitter();
-  const state = new ServerState({ memory, occupancy }, log);
+  const state = new ServerState({ publishMemory: memory, occupancy }, log);
   state.watch(board as unknown as Switchboard);
   const report = (kind: "occupied" | "vacated"): void => occupancy.reported(0, { kind, channel: "room", thread: 1 });
   return { told, logged, memory, board, state, report };

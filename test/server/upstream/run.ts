@@ -4,8 +4,8 @@
  *
  *    npm run conformance:centrifuge -- --suite DIR [--experimental]
  *
- * DIR is a checkout of the suite with its packages installed; README.md says how. Port 8000 has to be free. Exits with 1
- * if a test failed that isn't of an experimental part of the protocol, or if a file didn't run.
+ * DIR is a checkout of the suite with its packages installed; README.md says how. Port 8000 has to be free. Exits with
+ * 1 if a test failed that isn't of an experimental part of the protocol, or if a file didn't run.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -2,8 +2,8 @@ import { Actor, type Message } from "../../../src/index.ts";
 
 interface Session {
   /**
-   * 32-bit integers, shared with the test. The first is 0 while threads that hold must wait. The second, if there is one,
-   * counts these threads.
+   * 32-bit integers, shared with the test. The first is 0 while threads that hold must wait. The second, if there is
+   * one, counts these threads.
    */
   readonly gate: SharedArrayBuffer;
 }

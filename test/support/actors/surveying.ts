@@ -4,8 +4,8 @@ import { Actor, type Message } from "../../../src/index.ts";
 const open = new Set<Surveying>();
 
 /**
- * Reports what its peer sends in JSON, as often as the peer says, or tells its address. Answers surveys with what the question asks
- * for.
+ * Reports what its peer sends in JSON, as often as the peer says, or tells its address. Answers surveys with what the
+ * question asks for.
  */
 export default class Surveying extends Actor {
   override opened(): void {

@@ -1,6 +1,6 @@
 /**
- * The memory engine, but a publish to the topic "death" ends its thread, and one to "standstill" blocks it for ever. For
- * tests of an engine thread that dies.
+ * The memory engine, but a publish to the topic "death" ends its thread, and one to "standstill" blocks it for ever.
+ * For tests of an engine thread that dies.
  */
 import type { Engine } from "../../../src/runtime/streams/engine.ts";
 import { createMemoryEngine } from "../../../src/runtime/streams/memory/memory-engine.ts";

@@ -1,6 +1,6 @@
 /**
- * The memory engine, but it gives nothing of what it keeps to another process before a test lets it: by a message on the
- * channel `SLOW_ENGINE`, on which the engine says when it waits.
+ * The memory engine, but it gives nothing of what it keeps to another process before a test lets it: by a message on
+ * the channel `SLOW_ENGINE`, on which the engine says when it waits.
  */
 import { BroadcastChannel } from "node:worker_threads";
 import type { Engine } from "../../../src/runtime/streams/engine.ts";

@@ -1,5 +1,6 @@
 /**
- * A thread that echoes bytes over io_uring and dies as its peers tell it. The tests of dead threads start it as a worker.
+ * A thread that echoes bytes over io_uring and dies as its peers tell it. The tests of dead threads start it as a
+ * worker.
  */
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";

@@ -1,6 +1,6 @@
 /**
- * A thread that does nothing but give sockets of io_uring away and take them again: to Node, or to another thread. The test
- * of threads that die meanwhile starts it as a worker.
+ * A thread that does nothing but give sockets of io_uring away and take them again: to Node, or to another thread. The
+ * test of threads that die meanwhile starts it as a worker.
  */
 import { once } from "node:events";
 import { createServer } from "node:net";

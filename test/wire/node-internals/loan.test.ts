@@ -1,4 +1,7 @@
-/** Canary: fails when a new Node's sockets no longer close their handles by the method `close`, or the handle can't be lent. */
+/**
+ * Canary: fails when a new Node's sockets no longer close their handles by the method `close`, or the handle can't be
+ * lent.
+ */
 import { once } from "node:events";
 import { fstatSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";

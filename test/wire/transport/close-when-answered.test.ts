@@ -16,7 +16,9 @@ async function start(port = 0): Promise<{ server: Server; port: number }> {
   return { server, port: (server.address() as AddressInfo).port };
 }
 
-/** Sends requests one after the other on one connection. Resolves when that connection has closed, with their number. */
+/**
+ * Sends requests one after the other on one connection. Resolves when that connection has closed, with their number.
+ */
 async function ask(port: number, answered: (count: number) => void): Promise<number> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   onTestFinished(() => agent.destroy());

@@ -12,10 +12,10 @@ import type { ConnectionHost } from "../../connection/connection-host.ts";
 /** A move that has begun and failed: the reason, or the error of `suspended` or of what it returned. */
 export type MoveFailure = StayReason | SwitchboardError;
 
-/** Where a connection was to go: to another shard, to the new thread of its shard, or to another process. */
+/** Destination of a move: another shard, the new thread of its shard, or another process. */
 export type Destination = "shard" | "thread" | "process";
 
-/** What becomes of a connection that can't go. */
+/** Fate of a connection that can't go, by its destination. */
 const CONSEQUENCES: Record<Destination, string> = {
   shard: "a connection stays in its shard",
   thread: "a connection couldn't go to the new thread of its shard, and is closed with 1012 when the old thread ends",

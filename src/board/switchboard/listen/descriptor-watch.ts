@@ -1,6 +1,6 @@
 /**
- * Notices that the process has no descriptor left. `UpgradeIntake` has one. Node closes new connections unanswered then,
- * and tells nobody: libuv keeps a descriptor in reserve, with which it accepts and closes them.
+ * Notices that the process has no descriptor left. `UpgradeIntake` has one. Node closes new connections unanswered
+ * then, and tells nobody: libuv keeps a descriptor in reserve, with which it accepts and closes them.
  */
 import { hasDescriptor, noDescriptor } from "../../../wire/transport/descriptors.ts";
 

@@ -8,10 +8,10 @@ export interface TakeoverOptions {
   /**
    * Called in the old process when all connections have stopped, just after the event `handingOver`. Returns what the
    * new process needs, or a promise of it, within 250 ms: at most 64 MiB of plain data. Undefined: nothing. The program
-   * must change nothing of it from then on, until `handedOver` or `successorFailed`. Don't wait for answers of the board
-   * about topics here: they come after the takeover. If the function throws, takes too long, or returns what can't
-   * travel, the takeover goes on without its value, and the old board emits `programStateLeft`. After a takeover that
-   * fails the old program goes on with its own state.
+   * must change nothing of it from then on, until `handedOver` or `successorFailed`. Don't wait for answers of the
+   * board about topics here: they come after the takeover. If the function throws, takes too long, or returns what
+   * can't travel, the takeover goes on without its value, and the old board emits `programStateLeft`. After a takeover
+   * that fails the old program goes on with its own state.
    */
   readonly give?: () => unknown;
   /**

@@ -90,7 +90,8 @@ export class Redirects {
   }
 
   #send(topic: TopicCalls, call: Call): void {
-    // The map of slots may come from a server that hasn't heard of the move yet: the old owner of the slot knows better.
+    // The map of slots may come from a server that hasn't heard of the move yet: the old owner of the slot knows
+    // better.
     const [, word, name] = /^(ASK|MOVED) \d+ (\S+)/.exec(call.error === undefined ? "" : reasonOf(call.error)) ?? [];
     const other = name === undefined ? undefined : this.#options.named(name);
     const link = other ?? this.#options.of(topic.key);

@@ -1,4 +1,6 @@
-/** The facts that a node tells the others about itself, kept up to date in the engine thread. `EngineClient` has one. */
+/**
+ * The facts that a node tells the others about itself, kept up to date in the engine thread. `EngineClient` has one.
+ */
 import type { EngineSession } from "./engine-session.ts";
 
 export class AnnouncedFacts {

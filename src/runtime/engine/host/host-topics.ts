@@ -55,8 +55,8 @@ export class HostTopic<Client> {
   }
 
   /**
-   * Returns the place from which on a client is sent everything. A connection that moves has the place of another client
-   * or process, and a read may be ahead of that place: so the read counts only while nobody follows the stream.
+   * Returns the place from which on a client is sent everything. A connection that moves has the place of another
+   * client or process, and a read may be ahead of that place: so the read counts only while nobody follows the stream.
    */
   async follow(read: () => Promise<Position>): Promise<Position> {
     if (this.followed !== undefined) return this.followed;

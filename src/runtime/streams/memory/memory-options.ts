@@ -23,8 +23,8 @@ export interface MemoryEngineOptions {
    */
   readonly maxIdempotencyKeys?: number;
   /**
-   * Publications that go along when another process takes over, in bytes of memory. Beyond it, those of the streams whose
-   * last publish is longest ago stay behind: the event `historyLeft`. From 0. Default: 256 MiB.
+   * Publications that go along when another process takes over, in bytes of memory. Beyond it, those of the streams
+   * whose last publish is longest ago stay behind: the event `historyLeft`. From 0. Default: 256 MiB.
    */
   readonly maxTakeoverBytes?: number;
   /** Number of members of all topics. Beyond it a join is rejected with `ERR_ENGINE_FULL`. Default: 1,000,000. */

@@ -164,7 +164,9 @@ export class StreamStore {
     if (this.#bytes > this.#limits.maxBytes) this.#makeRoom(stream);
   }
 
-  /** Puts a stream of another process into its list: the streams come from the newest to the oldest, then recent ones. */
+  /**
+   * Puts a stream of another process into its list: the streams come from the newest to the oldest, then recent ones.
+   */
   #place(stream: Stream, isRecent: boolean): void {
     if (stream.log.length === 0) {
       this.#filled.remove(stream);

@@ -72,8 +72,8 @@ export class UringSockets implements TcpSockets {
   }
 
   /**
-   * Posts a socket. The descriptor is in hand until the message is on its way: whichever thread ends when, one of the two
-   * has the descriptor.
+   * Posts a socket. The descriptor is in hand until the message is on its way: whichever thread ends when, one of the
+   * two has the descriptor.
    */
   post(to: ThreadWay, message: { readonly socket: BareSocket }, transfer: readonly Transferable[]): boolean {
     const { socket } = message;

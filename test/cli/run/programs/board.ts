@@ -1,6 +1,6 @@
 /**
- * A board for the tests of `switchboard run`: the program of the takeover tests, with its options in a file, which may change
- * from one process to the next.
+ * A board for the tests of `switchboard run`: the program of the takeover tests, with its options in a file, which may
+ * change from one process to the next.
  */
 import { readFileSync } from "node:fs";
 

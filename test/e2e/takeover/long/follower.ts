@@ -1,4 +1,6 @@
-/** A client of a `Following` actor: comes, leaves, comes back with its positions, and checks everything that it gets. */
+/**
+ * A client of a `Following` actor: comes, leaves, comes back with its positions, and checks everything that it gets.
+ */
 import { once } from "node:events";
 import { WebSocket } from "ws";
 import type { Position } from "../../../../src/index.ts";

@@ -1,6 +1,7 @@
 /**
- * A node of a cluster that publishes to streams all the time, for `streams.test.ts`: `stream-node.ts <options as JSON>`.
- * It changes its threads again and again, and stops to publish at SIGUSR2, or when another process has taken over.
+ * A node of a cluster that publishes to streams all the time, for `streams.test.ts`: `stream-node.ts <options as
+ * JSON>`. It changes its threads again and again, and stops to publish at SIGUSR2, or when another process has taken
+ * over.
  */
 import { writeSync } from "node:fs";
 import { type StartOptions, Switchboard } from "../../../../src/index.ts";

@@ -1,7 +1,7 @@
 /**
  * Three nodes over a real Redis that publish all the time, with stored, keyed and unstored publications, while
- * subscribers come, leave and come back with their positions, threads are replaced, and one node is taken over again and
- * again. Runs for as many seconds as `SECONDS` says: `npm run takeovers:streams`.
+ * subscribers come, leave and come back with their positions, threads are replaced, and one node is taken over again
+ * and again. Runs for as many seconds as `SECONDS` says: `npm run takeovers:streams`.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";

@@ -20,8 +20,8 @@ export interface ServerOptions {
   /** Publishes to the topic `ticks` as often as possible, with a number each. */
   readonly ticks?: string;
   /**
-   * When the program sends itself a signal: before it listens, once sockets have arrived, or (under a supervisor, without
-   * `node:ffi`) once all connections are stopped and their states have arrived. "close": it closes its board.
+   * When the program sends itself a signal: before it listens, once sockets have arrived, or (under a supervisor,
+   * without `node:ffi`) once all connections are stopped and their states have arrived. "close": it closes its board.
    */
   readonly fails?: "listen" | "suspend" | "states" | "close";
   /** The signal. Default: SIGKILL. "wait": goes no further. "exhaust": opens files until no descriptor is left. */

@@ -1,4 +1,6 @@
-/** The codecs of the official JavaScript client, JSON and Protobuf: what the codecs of the server are checked against. */
+/**
+ * The codecs of the official JavaScript client, JSON and Protobuf: what the codecs of the server are checked against.
+ */
 import { Centrifuge as JsonClient } from "centrifuge";
 import { Centrifuge as ProtobufClient } from "centrifuge/build/protobuf";
 

@@ -1,4 +1,4 @@
-/** Takes what the main program of the old process has given, for `take` of the option `takeover`. `BoardSink` has one. */
+/** Takes the state of the old main program, for `take` of the option `takeover`. `BoardSink` has one. */
 import { deserialize } from "node:v8";
 import { SwitchboardError } from "../../../../errors.ts";
 import type { TakeoverSettings } from "../../options/takeover-options.ts";

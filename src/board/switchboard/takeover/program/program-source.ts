@@ -1,6 +1,6 @@
 /**
- * What the main program of the old process gives to the main program of the new one: the result of `give` of the option
- * `takeover`. `BoardSource` has one.
+ * Gives the state of the main program, which `give` of the option `takeover` returns, to the new process. `BoardSource`
+ * has one.
  */
 import { serialize } from "node:v8";
 import { SwitchboardError } from "../../../../errors.ts";
@@ -19,7 +19,7 @@ export interface ProgramSourceOwner {
 
 export class ProgramSource {
   readonly #owner: ProgramSourceOwner;
-  /** What is to go, as `v8.serialize` writes it. Never rejects. */
+  /** The state as `v8.serialize` writes it; undefined if nothing goes. Never rejects. */
   #given: Promise<Uint8Array | undefined> = Promise.resolve(undefined);
 
   constructor(owner: ProgramSourceOwner) {
