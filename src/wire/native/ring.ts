@@ -4,6 +4,7 @@
  */
 import { threadId } from "node:worker_threads";
 import { CompletionQueue } from "./completion-queue.ts";
+import { WAIT_BYTES, writeWait } from "./enter-wait.ts";
 import { type EmptyHandle, Estate } from "./estate/estate.ts";
 import { createEstateMemory } from "./estate/estate-memory.ts";
 import { hangUpEstate, sealEstate, settleEstate } from "./estate/settlement.ts";
@@ -44,6 +45,8 @@ import { SubmissionQueue } from "./submission-queue.ts";
 
 /** Entries of the submission queue: operations that a turn may begin. The completion queue has twice as many. */
 const ENTRIES = 8192;
+/** Nanoseconds for which a turn that gathers waits at most. The kernel's timers may be 50 µs late. */
+const GATHER_NS = 25_000;
 const BUFFER_GROUP = 0;
 /** Words of an entry: the flags of an operation, and the group of buffers. */
 const FLAGS_AT = 7;
@@ -83,16 +86,17 @@ export class Ring {
    * @param memory the estate of this thread, which the main thread settles when the thread has ended
    * @param wanted called when there is something for `turn` to do
    * @param entries entries of the submission queue: a power of two. Fewer than 8192 are for tests
+   * @param gatherNs longest wait of a turn that gathers; another than 25,000 is for tests
    */
-  constructor(memory: SharedArrayBuffer, wanted: () => void, entries = ENTRIES) {
+  constructor(memory: SharedArrayBuffer, wanted: () => void, entries = ENTRIES, gatherNs = GATHER_NS) {
     this.#wanted = wanted;
     this.#maxUnhandled = entries / 2;
     this.#estate = new Estate(memory, threadId);
     const parts = setUpRing(entries, this.#estate);
     this.#parts = parts;
-    this.#queue = new SubmissionQueue(parts, wanted);
-    const mapping = mapMemory(SEND_BYTES + RECEIVE_BYTES);
+    const mapping = mapMemory(SEND_BYTES + RECEIVE_BYTES + WAIT_BYTES);
     this.#estate.ownMapping(mapping);
+    this.#queue = new SubmissionQueue(parts, wanted, writeWait(mapping, SEND_BYTES + RECEIVE_BYTES, gatherNs));
     this.#buffers = new ReceiveBuffers(this.#estate, mapping, SEND_BYTES);
     registerBufferRing(parts.descriptor, this.#buffers.ring, BUFFERS, BUFFER_GROUP);
     this.#buffers.provideAll();
@@ -123,6 +127,11 @@ export class Ring {
   /** Number of slots in use. */
   get slots(): number {
     return this.#slots.count;
+  }
+
+  /** Number of slots that were taken so far. */
+  get slotsTaken(): number {
+    return this.#slots.taken;
   }
 
   // ── slots ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -283,14 +292,16 @@ export class Ring {
   /**
    * Hands the batch to the kernel, and tells the owners of slots what the kernel has completed. Returns the number of
    * completions. What an owner throws is thrown on; the other completions follow in the next turn.
+   *
+   * @param gather number of completions for which the thread waits, for 25 µs at most, if it hands a batch over
    */
-  turn(): number {
+  turn(gather = 0): number {
     this.#completions.setSignals(false);
     // Completions that a throwing owner left come first: the kernel may not reuse the arena's half before.
     const left = this.#completions.dispatch();
     if (this.#queue.isOverflown) this.#queue.complete();
     else {
-      if (this.#queue.submit()) this.#arena.flip();
+      if (this.#queue.submit(true, left === 0 ? gather : 0)) this.#arena.flip();
       this.#releaseAll();
     }
     const count = left + this.#completions.dispatch();

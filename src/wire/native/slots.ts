@@ -51,6 +51,8 @@ export class Slots {
    */
   releasing: number[] = [];
   readonly #free: number[] = [];
+  /** Number of slots that were taken so far. */
+  taken = 0;
 
   /** Number of slots in use. */
   get count(): number {
@@ -65,6 +67,7 @@ export class Slots {
       this.sentPlaces.push(0);
       this.sentLengths.push(0);
     }
+    this.taken++;
     this.owners[slot] = owner;
     this.descriptors[slot] = descriptor;
     this.retired[slot] = false;

@@ -1,8 +1,10 @@
 /** The submission queue of a ring: entries are written here, and handed to the kernel as one batch. Used by `Ring`. */
+import { WAIT_ARGUMENT_BYTES } from "./enter-wait.ts";
 import { systemError } from "./libc.ts";
 import { IO_URING_ENTER, type RingParts, SQE_WORDS, systemCall } from "./ring-setup.ts";
 
 const ENTER_GETEVENTS = 1n;
+const ENTER_EXT_ARG = 1n << 3n;
 const SQ_CQ_OVERFLOW = 1 << 1;
 const SQ_TASKRUN = 1 << 2;
 /** Number of attempts to hand one batch to the kernel. Each takes a part of it, unless the system has no memory. */
@@ -15,6 +17,7 @@ export class SubmissionQueue {
   readonly #call = systemCall();
   readonly #descriptor: bigint;
   readonly #wanted: () => void;
+  readonly #wait: bigint;
   #tail = 0;
   /** Tail at the end of the last batch. */
   #submitted = 0;
@@ -23,12 +26,16 @@ export class SubmissionQueue {
   /** Number of the batch that is being written. */
   batch = 1;
 
-  /** @param wanted called when the first entry of a batch is written */
-  constructor(parts: RingParts, wanted: () => void) {
+  /**
+   * @param wanted called when the first entry of a batch is written
+   * @param wait address of what `writeWait` has written
+   */
+  constructor(parts: RingParts, wanted: () => void, wait: bigint) {
     this.#parts = parts;
     this.words = parts.sqes;
     this.#descriptor = BigInt(parts.descriptor);
     this.#wanted = wanted;
+    this.#wait = wait;
   }
 
   /** True if the present batch takes one more entry. */
@@ -82,8 +89,9 @@ export class SubmissionQueue {
    * no batch any more.
    *
    * @param completes false if the kernel shall complete nothing of earlier batches
+   * @param gather number of completions to wait for, if there is a batch, as long as the wait lasts at most
    */
-  submit(completes = true): boolean {
+  submit(completes = true, gather = 0): boolean {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const write of waiting) this.queue(write);
@@ -95,7 +103,8 @@ export class SubmissionQueue {
     Atomics.store(this.#parts.words, this.#parts.sqTail, this.#tail);
     for (let tries = 0; left > 0; tries++) {
       if (tries === MAX_TRIES) throw systemError("io_uring_enter");
-      this.#enter(left, completes);
+      if (gather > 0 && tries === 0) this.#enterAndWait(left, gather);
+      else this.#enter(left, completes);
       left = this.#unsubmitted();
     }
     this.#submitted = this.#tail;
@@ -139,5 +148,11 @@ export class SubmissionQueue {
   #enter(entries: number, completes: boolean): void {
     const flags = completes ? ENTER_GETEVENTS : 0n;
     this.#call(IO_URING_ENTER, this.#descriptor, BigInt(entries), 0n, flags, 0n, 0n);
+  }
+
+  #enterAndWait(entries: number, gather: number): void {
+    const flags = ENTER_GETEVENTS | ENTER_EXT_ARG;
+    const size = BigInt(WAIT_ARGUMENT_BYTES);
+    this.#call(IO_URING_ENTER, this.#descriptor, BigInt(entries), BigInt(gather), flags, this.#wait, size);
   }
 }

@@ -16,7 +16,7 @@ describe.skipIf(missingUring !== undefined)("the submission queue", () => {
     const memory = createEstateMemory();
     onTestFinished(() => void settle(memory));
     const parts = setUpRing(8, new Estate(memory, threadId));
-    const queue = new SubmissionQueue(parts, noop);
+    const queue = new SubmissionQueue(parts, noop, 0n);
     expect(queue.completeWaiting()).toBe(true);
     // The kernel sets the sign late, when the completion has been taken already.
     Atomics.or(parts.words, parts.sqFlags, SQ_TASKRUN);

@@ -23,9 +23,10 @@ export class UringSockets implements TcpSockets {
   /**
    * @param memory the estate of this thread
    * @param entries see `Ring`
+   * @param gatherNs see `Ring`
    */
-  constructor(memory: SharedArrayBuffer, entries?: number) {
-    this.#loop = new UringLoop(memory, entries);
+  constructor(memory: SharedArrayBuffer, entries?: number, gatherNs?: number) {
+    this.#loop = new UringLoop(memory, entries, gatherNs);
   }
 
   /**

@@ -140,7 +140,7 @@ describe.skipIf(missingUring !== undefined)("a completion queue that is full", (
     letWait(listening);
     // Node accepts nothing.
     server.close();
-    const queue = new SubmissionQueue(setUpRing(1, estate), () => {});
+    const queue = new SubmissionQueue(setUpRing(1, estate), () => {}, 0n);
     queue.write(OP_ACCEPT | (ACCEPT_MULTISHOT << 16), listening, (1 << KIND_BITS) | kinds.accept, 0);
     queue.submit(true);
     // The queue has two entries.
