@@ -85,7 +85,8 @@ describe("the built package", () => {
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   function start(args: readonly string[]): RunningProgram {
-    const env = { ...process.env, PORT: "0" };
+    // Only the loader under test: not the one that finds our sources.
+    const env = { ...process.env, NODE_OPTIONS: "", PORT: "0" };
     const program = new RunningProgram(process.execPath, args, { cwd: folder, env });
     onTestFinished(() => program.destroy());
     return program;

@@ -91,8 +91,9 @@ const ENTRIES = {
 };
 const namesFile = (entry: string): string => `names-${entry.replace("/", "-")}.ts`;
 
-// The tools of npm run with the Node that runs this test.
-const env = { ...process.env, PATH: [dirname(process.execPath), process.env["PATH"]].join(delimiter) };
+// The tools of npm run with the Node that runs this test, and nothing is preloaded: an old Node couldn't load it.
+const path = [dirname(process.execPath), process.env["PATH"]].join(delimiter);
+const env = { ...process.env, NODE_OPTIONS: "", PATH: path };
 /** Takes away what every board says on a Node that can't move sockets. */
 function withoutRelayWarning(stderr: string): string {
   if (canMoveSockets(process.versions.node)) return stderr;
@@ -126,7 +127,7 @@ describe("the package", () => {
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   function startServer(node = process.execPath): RunningProgram {
-    const options = { cwd: user, env: { ...process.env, NODE_OPTIONS: "", PORT: "0" } };
+    const options = { cwd: user, env: { ...env, PORT: "0" } };
     const server = new RunningProgram(node, ["server.js"], options);
     onTestFinished(() => server.destroy());
     return server;
@@ -372,7 +373,8 @@ await create(options, "node").catch(({ code, message }) => console.log(code, mes
     "names them in each command (%s)",
     async (...args) => {
       const main = join(user, "node_modules/switchboard/dist/cli/main.js");
-      const { code, stdout, stderr } = await new RunningProgram(oldNode ?? "", [main, ...args], { cwd: user }).exit;
+      const { code, stdout, stderr } = await new RunningProgram(oldNode ?? "", [main, ...args], { cwd: user, env })
+        .exit;
       expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
       expect(stderr).toMatch(/^switchboard: Switchboard needs Node 22\.18 .*; this is Node \d+\.\d+\.\d+\n$/);
     },

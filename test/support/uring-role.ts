@@ -18,4 +18,5 @@ process.emitWarning = (...args: unknown[]) => {
   if ((args[1] as { readonly code?: string } | undefined)?.code === "SWITCHBOARD_URING" && !chosen) return;
   Reflect.apply(emitWarning, process, args);
 };
-process.env["NODE_OPTIONS"] = `--require=${fileURLToPath(new URL("uring-preload.cts", import.meta.url))}`;
+const preload = fileURLToPath(new URL("uring-preload.cts", import.meta.url));
+process.env["NODE_OPTIONS"] = `${process.env["NODE_OPTIONS"] ?? ""} --require=${preload}`;

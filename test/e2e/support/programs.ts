@@ -30,7 +30,7 @@ export function succeeds(command: string, ...args: string[]): boolean {
 
 /** The first Node on the PATH that isn't this project's and is older than Switchboard needs. */
 export function findOldNode(): string | undefined {
-  // NODE_OPTIONS may load what an old Node can't: see `npm run test:uring`.
+  // NODE_OPTIONS loads what an old Node can't: see `vitest.config.ts`.
   const env = { ...process.env, NODE_OPTIONS: "" };
   return (process.env["PATH"] ?? "")
     .split(delimiter)
