@@ -5,6 +5,7 @@ import { checkTopics, TopicRules } from "../../../src/runtime/streams/topic-rule
 import { hasHistory } from "../../../src/server/channels/channel-options.ts";
 import { Channels } from "../../../src/server/channels/channels.ts";
 import { topicsOf } from "../../../src/server/channels/topics.ts";
+import { codePoint } from "../../support/code-points.ts";
 import { channelsConfig } from "./channels-config.ts";
 
 const options = fc.record({
@@ -23,7 +24,7 @@ const configs = fc
   );
 const names = fc.oneof(
   fc.string({ unit: fc.constantFrom("a", "b", ":", "$", "#", ",", "*", ".", "-", "é") }),
-  fc.string({ unit: "binary", maxLength: 300 }),
+  fc.string({ unit: codePoint, maxLength: 300 }),
 );
 
 it("gives each known channel a topic that has what its options say", () => {

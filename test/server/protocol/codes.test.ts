@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { DISCONNECTS, ERRORS, fitReason, reconnectsAfter, UNSUBSCRIBES } from "../../../src/server/protocol/codes.ts";
+import { codePoint } from "../../support/code-points.ts";
 
 function isJson(text: string): boolean {
   try {
@@ -65,7 +66,7 @@ describe("a reason of an application", () => {
 
   it("is always one that fits a close frame and isn't taken for JSON", () => {
     fc.assert(
-      fc.property(fc.oneof(fc.string({ unit: "binary" }), fc.json()), (reason) => {
+      fc.property(fc.oneof(fc.string({ unit: codePoint }), fc.json()), (reason) => {
         const fit = fitReason(reason);
         expect(fit).not.toBe("");
         expect(Buffer.byteLength(fit)).toBeLessThanOrEqual(123);

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Decoder } from "../../../src/wire/protocol/decoder.ts";
+import { codePoint } from "../../support/code-points.ts";
 import { binary, clientFrame, continuation, ping, text } from "../../support/frames.ts";
 import {
   decode,
@@ -137,10 +138,10 @@ describe("any bytes as text", () => {
   const strict = new TextDecoder("utf-8", { fatal: true });
   const anyBytes = fc.oneof(
     fc.uint8Array({ maxLength: 80 }),
-    fc.string({ unit: "binary", maxLength: 80 }).map((string) => new Uint8Array(Buffer.from(string))),
+    fc.string({ unit: codePoint, maxLength: 80 }).map((string) => new Uint8Array(Buffer.from(string))),
     fc
       .tuple(
-        fc.string({ unit: "binary", maxLength: 40 }),
+        fc.string({ unit: codePoint, maxLength: 40 }),
         fc.uint8Array({ maxLength: 2 }),
         fc.string({ maxLength: 40 }),
       )

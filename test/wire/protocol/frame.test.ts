@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encodeClose, encodeFrame, encodeText, headerBytes, writeHeader } from "../../../src/wire/protocol/frame.ts";
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";
+import { codePoint } from "../../support/code-points.ts";
 import { clientFrame, parseServerFrame } from "../../support/frames.ts";
 import { decode, hex, pattern, wireBytes } from "./decoding.ts";
 
@@ -86,7 +87,7 @@ describe("encodeText", () => {
 
   it("doesn't change earlier frames", () => {
     fc.assert(
-      fc.property(fc.array(fc.string({ unit: "binary", maxLength: 60 }), { maxLength: 40 }), (strings) => {
+      fc.property(fc.array(fc.string({ unit: codePoint, maxLength: 60 }), { maxLength: 40 }), (strings) => {
         const frames = strings.map((string) => encodeText(string));
         expect(frames.map((frame) => parse(wireBytes(frame)).payload.toString())).toEqual(strings);
       }),
@@ -129,7 +130,7 @@ describe("decoding an encoded frame", () => {
 
   it("gives the text", () => {
     fc.assert(
-      fc.property(fc.string({ unit: "binary", maxLength: 200 }), key, (string, key) => {
+      fc.property(fc.string({ unit: codePoint, maxLength: 200 }), key, (string, key) => {
         const bytes = asClient(wireBytes(encodeText(string)), key);
         expect(decode([bytes])).toEqual([{ kind: "text", payload: hex(string) }]);
       }),
@@ -155,7 +156,7 @@ describe("decoding an encoded frame", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 3000, max: 4999 }),
-        fc.string({ unit: "binary", maxLength: 30 }),
+        fc.string({ unit: codePoint, maxLength: 30 }),
         (code, reason) => {
           const bytes = asClient(wireBytes(encodeClose(code, reason)), Buffer.from([1, 2, 3, 4]));
           expect(decode([bytes])).toEqual([{ kind: "close", code, reason }]);

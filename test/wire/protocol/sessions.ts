@@ -1,6 +1,7 @@
 /** Random streams of frames with their events, for property tests of the decoder. */
 import fc from "fast-check";
 import type { DecoderOptions } from "../../../src/wire/protocol/decoder.ts";
+import { codePoint } from "../../support/code-points.ts";
 import { binary, clientFrame, close, continuation, ping, text } from "../../support/frames.ts";
 import { type Seen, seenClose, seenViolation } from "./decoding.ts";
 
@@ -15,7 +16,7 @@ export const SESSION_LIMITS: DecoderOptions = { maxPayloadBytes: 66_000, maxFrag
 
 const key = fc.uint8Array({ minLength: 4, maxLength: 4 }).map((bytes) => Buffer.from(bytes));
 
-const textPayload = fc.string({ unit: "binary", maxLength: 60 }).map((string) => Buffer.from(string));
+const textPayload = fc.string({ unit: codePoint, maxLength: 60 }).map((string) => Buffer.from(string));
 const binaryPayload = fc.oneof(
   { weight: 20, arbitrary: fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes)) },
   { weight: 4, arbitrary: fc.constantFrom(125, 126, 127, 300).map((length) => Buffer.alloc(length, "boundary")) },
@@ -63,7 +64,7 @@ const message = fc
 const validClose = fc
   .record({
     code: fc.oneof(fc.constantFrom(1000, 1001, 1003, 1007, 1014), fc.integer({ min: 3000, max: 4999 })),
-    reason: fc.string({ unit: "binary", maxLength: 30 }),
+    reason: fc.string({ unit: codePoint, maxLength: 30 }),
   })
   .map(({ code, reason }): Session => ({ frames: [close(code, reason)], events: [seenClose(code, reason)] }));
 

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Utf8Validator } from "../../../src/wire/protocol/utf8.ts";
+import { codePoint } from "../../support/code-points.ts";
 
 const strict = new TextDecoder("utf-8", { fatal: true });
 
@@ -75,9 +76,9 @@ const edgeByte = fc.constantFrom(
 const anyBytes = fc.oneof(
   fc.array(edgeByte, { maxLength: 12 }).map((bytes) => Uint8Array.from(bytes)),
   fc.uint8Array({ maxLength: 12 }),
-  fc.string({ unit: "binary" }).map((string) => new Uint8Array(Buffer.from(string))),
+  fc.string({ unit: codePoint }).map((string) => new Uint8Array(Buffer.from(string))),
   fc
-    .tuple(fc.string({ unit: "binary", maxLength: 40 }), edgeByte, fc.string({ unit: "binary", maxLength: 40 }))
+    .tuple(fc.string({ unit: codePoint, maxLength: 40 }), edgeByte, fc.string({ unit: codePoint, maxLength: 40 }))
     .map(([before, byte, after]) => Uint8Array.from([...Buffer.from(before), byte, ...Buffer.from(after)])),
 );
 

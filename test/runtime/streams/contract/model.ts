@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Engine, HistoryLimits, HistoryRange } from "../../../../src/runtime/streams/engine.ts";
 import { recover } from "../../../../src/runtime/streams/recovery.ts";
+import { codePoint } from "../../../support/code-points.ts";
 import { contentOf, type EngineUnderTest, offsetsOf, openCluster, say, span } from "./cluster.ts";
 
 const MODEL_LIMITS: HistoryLimits = { size: 7, ttlMs: 1_000, metaTtlMs: 3_000 };
@@ -79,7 +80,7 @@ function steps(hasClock: boolean): fc.Arbitrary<Step[]> {
   const expiresMs = hasClock
     ? fc.option(fc.integer({ min: 1, max: 1_500 }), { nil: undefined })
     : fc.constant(undefined);
-  const publish = fc.record({ text: fc.string({ unit: "binary" }), expiresMs });
+  const publish = fc.record({ text: fc.string({ unit: codePoint }), expiresMs });
   const read = fc.record({ since: fc.option(offset, { nil: undefined }), limit, reverse: fc.boolean() });
   const resume = { since: offset, limit, epoch: fc.constantFrom("own" as const, "none" as const, "past" as const) };
   const kinds: fc.WeightedArbitrary<Step>[] = [
