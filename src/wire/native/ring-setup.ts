@@ -1,4 +1,5 @@
 /** Creates an io_uring: its descriptor, its mapped memory, and views of it. `Ring` uses what is created here. */
+import { SwitchboardError } from "../../errors.ts";
 import { addressOf, bind, type CFunction, errno, systemError, whyNoLibc } from "./libc.ts";
 import { type Mapping, mapDescriptor, unmap } from "./memory.ts";
 import { closeDescriptor } from "./sockets.ts";
@@ -77,7 +78,7 @@ export interface CompletionQueuePlace {
 }
 
 /**
- * Creates a ring for the calling thread, the only one that may use it.
+ * Creates a ring for the calling thread, the only one that may use it. Throws `ERR_NO_URING`.
  *
  * @param listed told of the descriptor and of each mapping as soon as there is one
  */
@@ -93,7 +94,7 @@ export function setUpRing(entries: number, listed: RingOwner): RingParts {
   const [size, pointer] = [BigInt(entries), addressOf(block)];
   const descriptor = call(IO_URING_SETUP, size, pointer, 0n, 0n, 0n, 0n);
   hand[0] = descriptor + 1;
-  if (descriptor < 0) throw systemError("io_uring_setup");
+  if (descriptor < 0) throw noRing("io_uring_setup");
   listed.ownRing(descriptor);
   const at = (offset: number): number => block.readUInt32LE(offset);
   const [sqEntries, cqEntries] = [at(params.sqEntries), at(params.cqEntries)];
@@ -127,7 +128,10 @@ export function setUpRing(entries: number, listed: RingOwner): RingParts {
   };
 }
 
-/** Registers a ring of provided buffers, in memory that lasts as long as the ring (`struct io_uring_buf_reg`). */
+/**
+ * Registers a ring of provided buffers, in memory that lasts as long as the ring (`struct io_uring_buf_reg`). Throws
+ * `ERR_NO_URING`.
+ */
 export function registerBufferRing(descriptor: number, memory: Mapping, entries: number, group: number): void {
   const block = Buffer.alloc(40);
   block.writeBigUInt64LE(BigInt(memory.address), 0);
@@ -135,7 +139,7 @@ export function registerBufferRing(descriptor: number, memory: Mapping, entries:
   block.writeUInt16LE(group, 12);
   const call = systemCall();
   const failed = call(IO_URING_REGISTER, BigInt(descriptor), REGISTER_PBUF_RING, addressOf(block), 1n, 0n, 0n) < 0n;
-  if (failed) throw systemError("io_uring_register");
+  if (failed) throw noRing("io_uring_register");
 }
 
 /** Lets the kernel signal an eventfd when completions wait for an `io_uring_enter`. */
@@ -176,13 +180,13 @@ export function whyNoRing(operations: readonly number[]): string | undefined {
   let parts: RingParts;
   try {
     parts = setUpRing(8, noList);
-  } catch {
-    return explainSetup(errno());
+  } catch (error) {
+    return (error as Error).message;
   }
-  const supports = supportedBy(parts.descriptor, operations);
+  const whyNot = whyNoOperations(parts.descriptor, operations);
   for (const mapping of mappings) unmap(mapping);
   closeDescriptor(parts.descriptor);
-  return supports ? undefined : "this kernel's io_uring lacks an operation: use Linux 6.1 or newer";
+  return whyNot;
 }
 
 function noop(): void {}
@@ -193,28 +197,36 @@ const EACCES = 13;
 const EINVAL = 22;
 const ENOMEM = 12;
 
-function explainSetup(code: number): string {
+/** Returns the error of a system call without which there is no ring, in one sentence that says what to do. */
+function noRing(call: string): SwitchboardError {
+  const code = errno();
+  return new SwitchboardError("ERR_NO_URING", explain(call, code), { cause: systemError(call, code) });
+}
+
+function explain(call: string, code: number): string {
   switch (code) {
     case ENOSYS:
       return "this kernel has no io_uring, or a sandbox such as gVisor or a seccomp profile hides it: use Linux 6.1 or newer, and allow io_uring_setup, io_uring_enter and io_uring_register";
     case EPERM:
     case EACCES:
-      return "io_uring is forbidden here, by the sysctl kernel.io_uring_disabled or by a seccomp profile, as Docker and containerd have by default: allow io_uring_setup, io_uring_enter and io_uring_register";
+      return "io_uring is forbidden here: set the sysctl kernel.io_uring_disabled to 0, or let the seccomp profile, such as the default one of Docker and containerd, allow io_uring_setup, io_uring_enter and io_uring_register";
     case EINVAL:
       return "this kernel's io_uring is too old: use Linux 6.1 or newer";
     case ENOMEM:
-      return "the system has no memory for io_uring: raise the limit of locked memory (ulimit -l)";
+      return "there is no memory for one more io_uring: raise the limit of locked memory (ulimit -l) to 1 MB for each shard of all processes of this user, or start fewer shards";
     default:
-      return systemError("io_uring_setup", code).message;
+      return systemError(call, code).message;
   }
 }
 
-/** True if the kernel knows all these operations (`struct io_uring_probe`). */
-function supportedBy(descriptor: number, operations: readonly number[]): boolean {
+/** Tells why the kernel can't do one of these operations (`struct io_uring_probe`). Undefined if it can do all. */
+function whyNoOperations(descriptor: number, operations: readonly number[]): string | undefined {
   const count = 64;
   const block = Buffer.alloc(16 + 8 * count);
   const call = systemCall();
   const [size, pointer] = [BigInt(count), addressOf(block)];
-  if (call(IO_URING_REGISTER, BigInt(descriptor), REGISTER_PROBE, pointer, size, 0n, 0n) < 0n) return false;
-  return operations.every((operation) => (block.readUInt16LE(16 + 8 * operation + 2) & 1) === 1);
+  const failed = call(IO_URING_REGISTER, BigInt(descriptor), REGISTER_PROBE, pointer, size, 0n, 0n) < 0n;
+  if (failed) return explain("io_uring_register", errno());
+  const knowsAll = operations.every((operation) => (block.readUInt16LE(16 + 8 * operation + 2) & 1) === 1);
+  return knowsAll ? undefined : "this kernel's io_uring lacks an operation: use Linux 6.1 or newer";
 }

@@ -66,6 +66,21 @@ describe.skipIf(missingUring !== undefined)("a process with boards over io_uring
   });
 });
 
+describe.skipIf(missingUring !== undefined)("a limit of locked memory", () => {
+  // Linux 6.1 and 6.12 don't count the memory of a ring.
+  it("is named by the error when it leaves no room for a ring", async () => {
+    const isRoot = process.getuid?.() === 0;
+    const limited = `ulimit -l 64; exec ${isRoot ? "setpriv --bounding-set=-ipc_lock" : ""} "$0" "$1"`;
+    const running = new RunningProgram("sh", ["-c", limited, process.execPath, program], { input: "pipe" });
+    onTestFinished(() => running.destroy());
+    const [, outcome] = await running.prints(/^(port|.*)\b.*\n/m);
+    running.kill("SIGKILL");
+    const { stdout } = await running.exit;
+    if (outcome !== "port")
+      expect(stdout).toMatch(/^ERR_NO_URING there is no memory for one more io_uring: raise .*ulimit -l/);
+  });
+});
+
 describe.skipIf(missingUring !== undefined)("Node's flags", () => {
   it.each([
     [["--no-experimental-ffi"], /has no node:ffi: use Node 26.9 or newer, without --no-experimental-ffi/],

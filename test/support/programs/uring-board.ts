@@ -1,6 +1,5 @@
 /** Two boards over io_uring in one process, which ends as its standard input tells it. */
 import { createInterface } from "node:readline";
-import { SwitchboardError } from "../../../src/errors.ts";
 import { Switchboard } from "../../../src/index.ts";
 
 const actor = new URL("../actors/wedging.ts", import.meta.url);
@@ -19,7 +18,8 @@ try {
     process.exit();
   });
 } catch (error) {
-  if (!(error instanceof SwitchboardError)) throw error;
-  console.log(`${error.code} ${error.message}`);
+  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
+  if (code !== "ERR_NO_URING") throw error;
+  console.log(`${code} ${message}`);
   process.exitCode = 3;
 }
