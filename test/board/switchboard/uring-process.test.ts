@@ -67,7 +67,7 @@ describe.skipIf(missingUring !== undefined)("a process with boards over io_uring
 });
 
 describe.skipIf(missingUring !== undefined)("a limit of locked memory", () => {
-  // Linux 6.1 and 6.12 don't count the memory of a ring.
+  // Not every kernel counts the memory of a ring.
   it("is named by the error when it leaves no room for a ring", async () => {
     const isRoot = process.getuid?.() === 0;
     const limited = `ulimit -l 64; exec ${isRoot ? "setpriv --bounding-set=-ipc_lock" : ""} "$0" "$1"`;
