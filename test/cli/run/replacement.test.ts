@@ -1,5 +1,6 @@
 /** What the supervisor decides by what two processes say, with real processes that say anything. */
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -21,6 +22,9 @@ createInterface(socket).on("line", (line) => {
 });
 process.on("SIGTERM", () => process.exit());
 `;
+/** Time to get ready in which a test does what it has to do first, on a busy machine too, and one that never passes. */
+const SHORT_MS = 6_000;
+const LONG_MS = 60_000;
 const AWAITS: SupervisorMessage = { switchboard: "awaits", holdsByNumber: true };
 
 class Puppet {
@@ -43,6 +47,14 @@ class Puppet {
     this.#socket.write(`${JSON.stringify({ exit: code })}\n`);
   }
 
+  /**
+   * Resolves when the supervisor knows that the process has ended. A process whose threads are still ending looks like a
+   * zombie before its parent is told, so the end of another process could overtake its own.
+   */
+  async isReaped(): Promise<void> {
+    await vi.waitFor(() => expect(existsSync(`/proc/${this.pid}`)).toBe(false));
+  }
+
   async signal(signal: NodeJS.Signals): Promise<void> {
     process.kill(this.pid, signal);
     if (signal === "SIGSTOP") await vi.waitFor(() => expect(stateOf(this.pid)).toBe("T"));
@@ -50,7 +62,7 @@ class Puppet {
 }
 
 /** A supervisor with one process, which hasn't said anything. */
-async function start(restart: boolean) {
+async function start(restart: boolean, readyTimeoutMs = LONG_MS) {
   const server: Server = createServer().listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());
   await once(server, "listening");
@@ -68,7 +80,7 @@ async function start(restart: boolean) {
     args: [script(PUPPET), String((server.address() as AddressInfo).port)],
     cwd: newFolder(),
     takeover: join(newFolder(), "never-bound"),
-    readyTimeoutMs: 3_000,
+    readyTimeoutMs,
     stopTimeoutMs: 10_000,
     restart,
   };
@@ -92,15 +104,15 @@ async function start(restart: boolean) {
 }
 
 /** A supervisor whose current process is about to be replaced by another one. */
-async function replace(restart = false) {
-  const { old, replacement, served, ...rest } = await start(restart);
+async function replace(readyTimeoutMs?: number) {
+  const { old, replacement, served, ...rest } = await start(false, readyTimeoutMs);
   await old.says(AWAITS);
   await vi.waitFor(() => expect(served).toHaveBeenCalledOnce());
   return { ...rest, old, replacement, next: await replacement() };
 }
 
 it("replaces a process whose board started later than the time for that", async () => {
-  const { supervisor, old, replacement, lines, says } = await start(false);
+  const { supervisor, old, replacement, lines, says } = await start(false, SHORT_MS);
   const line = `pid ${old.pid} can't be replaced: it has started no board with takeover: true, or its Node can't pass sockets on`;
   await says(line);
   supervisor.replace();
@@ -112,12 +124,12 @@ it("replaces a process whose board started later than the time for that", async 
 });
 
 it("doesn't kill a process that may have connections, and lets it go on if it is stopped", async () => {
-  const { old, next, replacement, lines, says } = await replace();
+  const { old, next, replacement, lines, says } = await replace(SHORT_MS);
   await old.says({ switchboard: "gives", pid: next.pid });
   for (const one of [old, next]) await one.signal("SIGSTOP");
   for (const { pid } of [old, next]) await says(`pid ${pid} is stopped: it gets SIGCONT`);
   expect(lines).toContain(
-    `pid ${next.pid} isn't ready after 3.0 s and may have the connections of pid ${old.pid} already, so it isn't killed`,
+    `pid ${next.pid} isn't ready after 6.0 s and may have the connections of pid ${old.pid} already, so it isn't killed`,
   );
   await next.says(AWAITS);
   await says(`pid ${next.pid} took over from pid ${old.pid}`);
@@ -127,19 +139,19 @@ it("doesn't kill a process that may have connections, and lets it go on if it is
 });
 
 it("kills a process that isn't ready once the old one has said that it has everything back", async () => {
-  const { old, next, lines, says } = await replace();
+  const { old, next, lines, says } = await replace(SHORT_MS);
   await old.says({ switchboard: "gives", pid: next.pid });
   await says("so it isn't killed");
   await old.says({ switchboard: "goesOn", lost: 0 });
-  await says(`pid ${next.pid} wasn't ready within 3.0 s before it took over: pid ${old.pid} goes on`);
+  await says(`pid ${next.pid} wasn't ready within 6.0 s before it took over: pid ${old.pid} goes on`);
   expect(lines).toContain(`pid ${old.pid} has lost no connection`);
 });
 
 it("kills a process that isn't ready, and that nobody has given anything", async () => {
-  const { old, next, says } = await replace();
+  const { old, next, says } = await replace(SHORT_MS);
   await old.signal("SIGSTOP");
   await says(
-    `pid ${next.pid} wasn't ready within 3.0 s before it took over: pid ${old.pid} goes on (it is stopped: SIGCONT lets it go on)`,
+    `pid ${next.pid} wasn't ready within 6.0 s before it took over: pid ${old.pid} goes on (it is stopped: SIGCONT lets it go on)`,
   );
 });
 
@@ -155,9 +167,9 @@ it("doesn't say that a process ended before it took over when connections ended 
 });
 
 it("lets a new process start for as long as it takes when the old one has ended", async () => {
-  const { old, next, lines, says } = await replace();
+  const { old, next, lines, says } = await replace(SHORT_MS);
   await old.signal("SIGKILL");
-  await says(`pid ${next.pid} isn't ready after 3.0 s and pid ${old.pid} has ended, so it isn't killed`);
+  await says(`pid ${next.pid} isn't ready after 6.0 s and pid ${old.pid} has ended, so it isn't killed`);
   await next.says({ switchboard: "has", connections: 0, isComplete: false });
   await next.says(AWAITS);
   await says(`pid ${old.pid} was ended by SIGKILL, with its connections: pid ${next.pid} goes on without them`);
@@ -167,7 +179,7 @@ it("lets a new process start for as long as it takes when the old one has ended"
 it("says that both have ended when the new process ends after the old one, which had given nothing", async () => {
   const { supervisor, old, next, lines } = await replace();
   await old.signal("SIGKILL");
-  await vi.waitFor(() => expect(stateOf(old.pid)).not.toMatch(/[RSD]/));
+  await old.isReaped();
   next.exits(7);
   expect(await supervisor.ended).toBe(7);
   expect(lines.slice(1)).toEqual([
@@ -180,7 +192,7 @@ it("goes by the end of the new process when the old one has ended after it began
   const { supervisor, old, next, lines } = await replace();
   await old.says({ switchboard: "gives", pid: next.pid });
   old.exits(0);
-  await vi.waitFor(() => expect(stateOf(old.pid)).not.toMatch(/[RSD]/));
+  await old.isReaped();
   next.exits(7);
   expect(await supervisor.ended).toBe(7);
   expect(lines.slice(1)).toEqual([
@@ -208,7 +220,7 @@ it.each([
   async (connections, what) => {
     const { old, next, lines, says } = await replace();
     old.exits(3);
-    await vi.waitFor(() => expect(stateOf(old.pid)).not.toMatch(/[RSD]/));
+    await old.isReaped();
     await next.says({ switchboard: "has", connections, isComplete: false });
     await next.says(AWAITS);
     const line = `pid ${old.pid} ended with code 3${what(next.pid)}`;
