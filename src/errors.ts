@@ -190,21 +190,32 @@ function describeError(thrown: unknown): ErrorReport {
   return { name: String(thrown.name), message: String(thrown.message), stack, code };
 }
 
-/** Makes an error from a report: with its name, message, code and cause, and the stack of the thread that threw it. */
+/**
+ * Makes an error from a report: with its name, message, code and cause, and the stack of the thread that threw it. An
+ * error of ours is a `SwitchboardError` again, with its kind.
+ */
 export function reviveError(report: ErrorReport): Error {
-  const error = new Error(report.message, causeOf(report));
-  error.name = report.name;
+  const error = isOurs(report) ? new SwitchboardError(report.code, report.message, causeOf(report)) : foreign(report);
   if (report.stack !== undefined) error.stack = report.stack;
-  return report.code === undefined ? error : Object.assign(error, { code: report.code });
+  return error;
 }
 
-/** Makes an error from a report: a `SwitchboardError` with its kind where the code is ours. */
+/** As `reviveError`, but every error with a code of ours is a `SwitchboardError`, also one of an engine's own class. */
 export function reviveOurError(report: ErrorReport): Error {
-  const { code, message } = report;
-  if (code !== undefined && code in ERROR_KINDS) {
-    return new SwitchboardError(code as ErrorCode, message, causeOf(report));
-  }
-  return reviveError(report);
+  const isOurCode = Object.hasOwn(ERROR_KINDS, report.code ?? "");
+  return reviveError(isOurCode ? { ...report, name: "SwitchboardError", stack: undefined } : report);
+}
+
+/** True for the report of a `SwitchboardError` with a code that this version knows. */
+function isOurs(report: ErrorReport): report is ErrorReport & { readonly code: ErrorCode } {
+  return report.name === "SwitchboardError" && Object.hasOwn(ERROR_KINDS, report.code ?? "");
+}
+
+function foreign(report: ErrorReport): Error {
+  const { name, message, code } = report;
+  const error = new Error(message, causeOf(report));
+  error.name = name;
+  return code === undefined ? error : Object.assign(error, { code });
 }
 
 function causeOf({ cause }: ErrorReport): ErrorOptions | undefined {

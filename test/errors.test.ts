@@ -47,6 +47,18 @@ describe("an error that crosses threads", () => {
     expect("code" in revived ? revived.code : undefined).toBe("code" in error ? error.code : undefined);
   });
 
+  it("is a SwitchboardError again if it was one, and only then", () => {
+    const revived = cross(reportError(new SwitchboardError("ERR_NO_URING", "no ring")));
+    expect(revived).toBeInstanceOf(SwitchboardError);
+    expect(revived).toMatchObject({ kind: "configuration", code: "ERR_NO_URING" });
+    expect(cross(reportError(Object.assign(new Error("theirs"), { code: "ERR_CLOSED" })))).not.toBeInstanceOf(
+      SwitchboardError,
+    );
+    const newer = { ...reportError(revived), code: "ERR_OF_A_LATER_VERSION" };
+    expect(cross(newer)).toMatchObject({ name: "SwitchboardError", code: "ERR_OF_A_LATER_VERSION" });
+    expect(cross({ ...newer, code: "toString" })).not.toBeInstanceOf(SwitchboardError);
+  });
+
   it("has no code when it had none, or none that is a string", () => {
     expect("code" in cross(reportError(new Error("plain")))).toBe(false);
     expect("code" in cross(reportError(Object.assign(new Error("old"), { code: 42 })))).toBe(false);
