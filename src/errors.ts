@@ -200,7 +200,10 @@ export function reviveError(report: ErrorReport): Error {
   return error;
 }
 
-/** As `reviveError`, but every error with a code of ours is a `SwitchboardError`, also one of an engine's own class. */
+/**
+ * As `reviveError`, but every error with a code of ours is a `SwitchboardError`, also one of an engine's own class.
+ * Its stack is that of this thread.
+ */
 export function reviveOurError(report: ErrorReport): Error {
   const isOurCode = Object.hasOwn(ERROR_KINDS, report.code ?? "");
   return reviveError(isOurCode ? { ...report, name: "SwitchboardError", stack: undefined } : report);

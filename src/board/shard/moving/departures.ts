@@ -2,7 +2,6 @@
  * Sends suspended connections to other shards: all that leave for the same shard in one tick go together. `Mover` has
  * one `Departures`.
  */
-
 import { setTimeout as delay } from "node:timers/promises";
 import { serialize } from "node:v8";
 import type { AskedBy } from "../../../runtime/actor/mail.ts";

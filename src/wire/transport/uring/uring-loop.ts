@@ -16,7 +16,7 @@ const MAX_GATHERED = 16;
  * would stand still while the thread works, and the thread while they do.
  */
 const CONNECTIONS_PER_GATHERED = 4;
-/** Number of turns that don't gather after one that waited in vain, and after a connection has opened. */
+/** Number of turns that don't gather after one that got less than half of what it waited for, and after a connection has opened. */
 const TURNS_IN_VAIN = 32;
 
 /** A sender that must know that a batch of sends is done. */
@@ -127,7 +127,8 @@ export class UringLoop {
 
   /** Returns the number of completions. */
   #turnRing(): number {
-    const gather = this.#mayGather() ? Math.min(this.ring.slots / CONNECTIONS_PER_GATHERED, MAX_GATHERED) | 0 : 0;
+    const most = Math.min(Math.floor(this.ring.slots / CONNECTIONS_PER_GATHERED), MAX_GATHERED);
+    const gather = this.#mayGather() ? most : 0;
     this.#completions = this.ring.turn(gather);
     if (this.#completions < gather / 2) this.#turnsToGather = TURNS_IN_VAIN;
     return this.#completions;
