@@ -9,7 +9,7 @@ import { type EmptyHandle, Estate } from "./estate/estate.ts";
 import { createEstateMemory } from "./estate/estate-memory.ts";
 import { hangUpEstate, sealEstate, settleEstate } from "./estate/settlement.ts";
 import { LoopAlarm, whyNoAlarm } from "./event-loop.ts";
-import { mapMemory } from "./memory.ts";
+import { mapMemory, showIn } from "./memory.ts";
 import {
   ACCEPT_MULTISHOT,
   errors,
@@ -47,6 +47,8 @@ import { SubmissionQueue } from "./submission-queue.ts";
 const ENTRIES = 8192;
 /** Nanoseconds for which a turn that gathers waits at most. The kernel's timers may be 50 µs late. */
 const GATHER_NS = 25_000;
+/** Bytes of the memory from which the kernel sends, and into which it receives. */
+export const RING_BYTES = SEND_BYTES + RECEIVE_BYTES + WAIT_BYTES;
 const BUFFER_GROUP = 0;
 /** Words of an entry: the flags of an operation, and the group of buffers. */
 const FLAGS_AT = 7;
@@ -64,6 +66,15 @@ export function whyNoUring(): string | undefined {
 /** Closes everything that a thread owned, after its end. Returns the number of sockets that were closed. */
 export function settle(memory: SharedArrayBuffer): number {
   return settleEstate(memory, (name) => (name & KIND_MASK) === kinds.accept);
+}
+
+export interface RingOptions {
+  /** Memory of WebAssembly, `RING_BYTES` or more, in which the memory of the ring is shown, too, if the system can. */
+  readonly shown?: ArrayBuffer | undefined;
+  /** Entries of the submission queue: a power of two; default 8192. Fewer are for tests. */
+  readonly entries?: number;
+  /** Longest wait of a turn that gathers, in nanoseconds; default 25,000. Others are for tests. */
+  readonly gatherNs?: number;
 }
 
 export class Ring {
@@ -85,17 +96,17 @@ export class Ring {
   /**
    * @param memory the estate of this thread, which the main thread settles when the thread has ended
    * @param wanted called when there is something for `turn` to do
-   * @param entries entries of the submission queue: a power of two. Fewer than 8192 are for tests
-   * @param gatherNs longest wait of a turn that gathers; another than 25,000 is for tests
    */
-  constructor(memory: SharedArrayBuffer, wanted: () => void, entries = ENTRIES, gatherNs = GATHER_NS) {
+  constructor(memory: SharedArrayBuffer, wanted: () => void, options: RingOptions = {}) {
+    const { shown, entries = ENTRIES, gatherNs = GATHER_NS } = options;
     this.#wanted = wanted;
     this.#maxUnhandled = entries / 2;
     this.#estate = new Estate(memory, threadId);
     const parts = setUpRing(entries, this.#estate);
     this.#parts = parts;
-    const mapping = mapMemory(SEND_BYTES + RECEIVE_BYTES + WAIT_BYTES);
-    this.#estate.ownMapping(mapping);
+    const mapped = mapMemory(RING_BYTES);
+    this.#estate.ownMapping(mapped);
+    const mapping = shown === undefined ? mapped : showIn(mapped, shown);
     this.#queue = new SubmissionQueue(parts, wanted, writeWait(mapping, SEND_BYTES + RECEIVE_BYTES, gatherNs));
     this.#buffers = new ReceiveBuffers(this.#estate, mapping, SEND_BYTES);
     registerBufferRing(parts.descriptor, this.#buffers.ring, BUFFERS, BUFFER_GROUP);

@@ -9,7 +9,7 @@ import { CloseCode, isWireCloseCode } from "./close-code.ts";
 import type { Inflater } from "./deflate/inflater.ts";
 import { EMPTY } from "./empty.ts";
 import { headerBytes, writeHeader } from "./frame.ts";
-import { NO_KEY, readKey, unmask } from "./masking/mask.ts";
+import { NO_KEY, readKey, unmask, unmaskInPlace } from "./masking/mask.ts";
 import { type LentMemory, LentMessage, Message, messageOf } from "./message.ts";
 import { isControl, Opcode } from "./opcode.ts";
 import type { Role } from "./role.ts";
@@ -339,7 +339,7 @@ export class Decoder {
     const payloadStart = this.#at;
     const end = payloadStart + payloadBytes;
     this.#at = end;
-    const ascii = unmask(block, payloadStart, block, payloadStart, payloadBytes, key, 0);
+    const ascii = unmaskInPlace(this.#chunk, payloadStart, payloadBytes, key);
     if (opcode === Opcode.text && !ascii && !isUtf8(block.subarray(payloadStart, end))) {
       return this.#fail("ERR_INVALID_UTF8");
     }

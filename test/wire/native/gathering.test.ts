@@ -56,7 +56,7 @@ describe.skipIf(missingUring !== undefined)("a turn of a ring that gathers", () 
 
   function open(gatherNs: number): Ring {
     const memory = createEstateMemory();
-    const ring = new Ring(memory, noop, 64, gatherNs);
+    const ring = new Ring(memory, noop, { entries: 64, gatherNs });
     onTestFinished(() => {
       ring.close();
       settle(memory);
@@ -100,7 +100,7 @@ describe.skipIf(missingUring !== undefined)("a turn of a ring that gathers", () 
   /** Listens with a ring of its own, and echoes. */
   async function echo(gatherNs: number): Promise<number> {
     const memory = createEstateMemory();
-    const sockets = new UringSockets(memory, undefined, gatherNs);
+    const sockets = new UringSockets(memory, { gatherNs });
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;

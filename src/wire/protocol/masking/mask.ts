@@ -1,7 +1,7 @@
 /**
  * Unmasks payloads while copying them. The decoder, the assembly and `maskFrame` call it for every payload: hot path.
  */
-import { createVectorUnmask } from "./vector-mask.ts";
+import { createOwnUnmask, createVectorUnmask, type VectorMemory, type VectorUnmask } from "./vector-mask.ts";
 
 /** Key of an unmasked payload: unmasking with it copies. */
 export const NO_KEY = 0;
@@ -34,9 +34,17 @@ let targetView: DataView = sourceView;
 /** Memory from which the input of this thread comes, for as long as the thread runs. */
 let inputMemory: ArrayBufferLike = NO_MEMORY;
 
-/** Tells from which memory the input of this thread comes. Its view is kept, however large it is. */
-export function keepInputView(memory: ArrayBuffer): void {
+/** Unmasks what lies in that memory; undefined if vectors can't work there. */
+let unmaskInput: VectorUnmask | undefined;
+
+/**
+ * Tells from which memory the input of this thread comes. Its view is kept, however large it is.
+ *
+ * @param vectors that memory, if vectors can work there
+ */
+export function keepInput(memory: ArrayBuffer, vectors?: VectorMemory): void {
   inputMemory = memory;
+  unmaskInput = vectors && createOwnUnmask(vectors);
 }
 
 /** Reads the masking key at `bytes[at]` as a number. The lowest byte comes first. */
@@ -52,6 +60,7 @@ export function readKey(bytes: Uint8Array, at: number): number {
 /**
  * Copies `length` bytes from `source[from]` to `target[at]` and XORs them with the masking key. Returns true when all
  * bytes are known to be ASCII, so that a text needs no other check. Returns false when they aren't or weren't checked.
+ * The bytes of the source may have changed afterwards, if they lie in the memory of `keepInput`.
  *
  * @param target a buffer at offset 0 of its memory, as `allocate` returns it
  * @param key the key from `readKey`; 0 for none
@@ -76,10 +85,30 @@ export function unmask(
     source.copy(target, at, from, from + length);
     return false;
   }
+  return unmaskLong(unmaskVectors, source, from, target, at, length, turned);
+}
+
+/** Like `unmask`, for at least 64 bytes that stay where they are. */
+export function unmaskInPlace(bytes: Buffer, from: number, length: number, key: number): boolean {
+  if (key === NO_KEY) return false;
+  if (unmaskVectors === undefined) return unmaskBytes(bytes, from, bytes, from, length, key) < NON_ASCII;
+  return unmaskLong(unmaskVectors, bytes, from, bytes, from, length, key);
+}
+
+function unmaskLong(
+  unmaskCopy: VectorUnmask,
+  source: Buffer,
+  from: number,
+  target: Buffer,
+  at: number,
+  length: number,
+  key: number,
+): boolean {
+  const unmaskVectors = unmaskInput !== undefined && source.buffer === inputMemory ? unmaskInput : unmaskCopy;
   const rest = length % VECTOR_STEP_BYTES;
   const done = length - rest;
-  const ascii = unmaskVectors(source, from, target, at, done, turned);
-  return unmaskOnTheWay(source, from + done, target, at + done, rest, turned) < NON_ASCII && ascii;
+  const ascii = unmaskVectors(source, from, target, at, done, key);
+  return unmaskBytes(source, from + done, target, at + done, rest, key) < NON_ASCII && ascii;
 }
 
 /** Rotates the key to where it stands after `bytes` payload bytes. */
@@ -114,8 +143,14 @@ function unmaskOnTheWay(source: Buffer, from: number, target: Buffer, at: number
     targetView.setInt32(at + i, bytes, true);
     four |= bytes;
   }
-  let seen = (four & FOUR_NON_ASCII) === 0 ? 0 : NON_ASCII;
-  for (; i < length; i++) {
+  const seen = (four & FOUR_NON_ASCII) === 0 ? 0 : NON_ASCII;
+  return seen | unmaskBytes(source, from + i, target, at + i, length - i, key);
+}
+
+/** Unmasks one byte at a time, with the key as it is at the first. Returns a value below 0x80 when all bytes are ASCII. */
+function unmaskBytes(source: Buffer, from: number, target: Buffer, at: number, length: number, key: number): number {
+  let seen = 0;
+  for (let i = 0; i < length; i++) {
     const byte = (source[from + i] as number) ^ ((key >>> ((i & 3) * 8)) & 0xff);
     target[at + i] = byte;
     seen |= byte;

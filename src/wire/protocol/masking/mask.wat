@@ -1,9 +1,9 @@
 ;; Source of the bytes in vector-mask.ts. A test compares the two.
 (module
-  (memory (export "memory") 1 1)
-  ;; XORs the bytes from 0 to $end, a multiple of 64 above 0, with the key. Returns 0 when all results are ASCII.
-  (func (export "xor") (param $end i32) (param $key i32) (result i32)
-    (local $at i32) (local $keys v128) (local $seen v128)
+  (import "" "memory" (memory 1 65536))
+  ;; XORs the bytes from $at to $end, a multiple of 64 above 0, with the key. Returns 0 when all results are ASCII.
+  (func (export "xor") (param $at i32) (param $end i32) (param $key i32) (result i32)
+    (local $keys v128) (local $seen v128)
     (local $a v128) (local $b v128) (local $c v128) (local $d v128)
     (local.set $keys (i32x4.splat (local.get $key)))
     (loop $next

@@ -1,8 +1,9 @@
 /** Drives the ring of a thread: one turn of the ring for each turn of the event loop. */
 import { AsyncResource } from "node:async_hooks";
-import { Ring } from "../../native/ring.ts";
+import { RING_BYTES, Ring, type RingOptions } from "../../native/ring.ts";
 import { type EmptyTcpHandle, handleKinds, type TcpHandleClass } from "../../node-internals/net.ts";
-import { keepInputView } from "../../protocol/masking/mask.ts";
+import { keepInput } from "../../protocol/masking/mask.ts";
+import { createVectorMemory } from "../../protocol/masking/vector-mask.ts";
 
 /**
  * Number of completions in a turn from which on the next turn gathers, that is, waits for more: the thread is under
@@ -62,12 +63,12 @@ export class UringLoop {
 
   /**
    * @param memory the estate of this thread
-   * @param entries see `Ring`
-   * @param gatherNs see `Ring`
    */
-  constructor(memory: SharedArrayBuffer, entries?: number, gatherNs?: number) {
-    this.ring = new Ring(memory, () => this.#wake(), entries, gatherNs);
-    keepInputView(this.ring.receiveMemory);
+  constructor(memory: SharedArrayBuffer, options?: RingOptions) {
+    const vectors = createVectorMemory(RING_BYTES);
+    this.ring = new Ring(memory, () => this.#wake(), { shown: vectors?.buffer, ...options });
+    const { receiveMemory } = this.ring;
+    keepInput(receiveMemory, receiveMemory === vectors?.buffer ? vectors : undefined);
   }
 
   /** Returns a handle of Node without a descriptor, for a socket that goes back to Node. */

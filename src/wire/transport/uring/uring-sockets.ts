@@ -4,7 +4,7 @@ import type { Transferable } from "node:worker_threads";
 import { SwitchboardError } from "../../../errors.ts";
 import type { Estate } from "../../native/estate/estate.ts";
 import { systemError } from "../../native/libc.ts";
-import { errors } from "../../native/ring.ts";
+import { errors, type RingOptions } from "../../native/ring.ts";
 import type { SlotOwner } from "../../native/slots.ts";
 import { deferAccept, letWait, sendAtOnce } from "../../native/sockets.ts";
 import { classOf, handleOf, takeHandle } from "../../node-internals/net.ts";
@@ -22,11 +22,9 @@ export class UringSockets implements TcpSockets {
 
   /**
    * @param memory the estate of this thread
-   * @param entries see `Ring`
-   * @param gatherNs see `Ring`
    */
-  constructor(memory: SharedArrayBuffer, entries?: number, gatherNs?: number) {
-    this.#loop = new UringLoop(memory, entries, gatherNs);
+  constructor(memory: SharedArrayBuffer, options?: RingOptions) {
+    this.#loop = new UringLoop(memory, options);
   }
 
   /**

@@ -1,6 +1,7 @@
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import * as mask from "../../../../src/wire/protocol/masking/mask.ts";
+import { createVectorMemory } from "../../../../src/wire/protocol/masking/vector-mask.ts";
 import { pattern } from "../decoding.ts";
 
 const KEY = Uint8Array.of(0x12, 0xf4, 0x56, 0x9a);
@@ -30,7 +31,7 @@ async function withoutWebAssembly(): Promise<typeof mask> {
 describe.each([
   ["with vectors", mask],
   ["without WebAssembly", await withoutWebAssembly()],
-])("unmask, %s", (_, { readKey, unmask }) => {
+])("unmask, %s", (_, { readKey, unmask, unmaskInPlace }) => {
   /** Unmasks into the middle of a larger block and returns that block and the verdict. */
   function run(
     payload: Uint8Array,
@@ -108,6 +109,27 @@ describe.each([
     expect(run(masked(Buffer.alloc(length, "\u007f"), KEY, 0), {}).ascii).toBe(true);
   });
 
+  it.each([64, 100, 1_024, 4_095, 16_384, 70_001])(
+    "unmasks %i bytes where they are, and no byte around them",
+    (length) => {
+      const plain = Buffer.alloc(length, "text");
+      for (const from of [0, 1, 70]) {
+        const memory = target(from + length + 5);
+        const bytes = memory.subarray(0, from + length + 5);
+        bytes.set(masked(plain, KEY, 0), from);
+        expect(unmaskInPlace(bytes, from, length, readKey(KEY, 0))).toBe(true);
+        expect(bytes.subarray(from, from + length).equals(plain)).toBe(true);
+        expect([...bytes.subarray(0, from), ...bytes.subarray(from + length)].every((byte) => byte === UNTOUCHED)).toBe(
+          true,
+        );
+      }
+      plain[length - 1] = 0xe4;
+      const bytes = masked(plain, KEY, 0);
+      expect(unmaskInPlace(bytes, 0, length, readKey(KEY, 0))).toBe(false);
+      expect(bytes.equals(plain)).toBe(true);
+    },
+  );
+
   it("gives the same bytes for a payload in two pieces and in one", () => {
     fc.assert(
       fc.property(
@@ -129,9 +151,9 @@ describe.each([
 });
 
 it("unmasks from kept memory, large memory and small memory in turns", () => {
-  const { keepInputView, readKey, unmask } = mask;
+  const { keepInput, readKey, unmask } = mask;
   const kept = new ArrayBuffer(256 * 1024);
-  keepInputView(kept);
+  keepInput(kept);
   const payload = Buffer.from("the payload of a short frame");
   const sources = [
     Buffer.from(kept, 0, 100),
@@ -146,5 +168,33 @@ it("unmasks from kept memory, large memory and small memory in turns", () => {
     const block = target(200);
     unmask(source, 7, block, 3, payload.length, readKey(KEY, 0), 0);
     expect(block.subarray(3, 3 + payload.length).toString()).toBe(payload.toString());
+  }
+});
+
+it("unmasks long payloads in the memory of the input, and all others by a copy", () => {
+  const vectors = createVectorMemory(300_000);
+  if (vectors === undefined) throw new Error("this Node has no vectors");
+  const { keepInput, readKey, unmask, unmaskInPlace } = mask;
+  keepInput(vectors.buffer, vectors);
+  onTestFinished(() => keepInput(new ArrayBuffer(0)));
+  const key = readKey(KEY, 0);
+  for (const length of [255, 256, 300, 4_096, 16_384, 20_000, 100_001]) {
+    for (const begin of [0, 70_003]) {
+      const input = Buffer.from(vectors.buffer, begin, length + 20);
+      const elsewhere = Buffer.alloc(length + 20);
+      const expected = Buffer.concat([Buffer.alloc(3, UNTOUCHED), pattern(length), Buffer.alloc(2, UNTOUCHED)]);
+      for (const source of [input, elsewhere]) {
+        masked(pattern(length), KEY, 1).copy(source, 7);
+        const block = target(length + 5);
+        unmask(source, 7, block, 3, length, key, 1);
+        expect(block.equals(expected)).toBe(true);
+      }
+      // What isn't in the memory of the input may be somebody's message, and stays as it is.
+      expect(elsewhere.subarray(7, 7 + length).equals(masked(pattern(length), KEY, 1))).toBe(true);
+      masked(pattern(length), KEY, 0).copy(input.fill(UNTOUCHED), 7);
+      unmaskInPlace(input, 7, length, key);
+      expect(input.subarray(7, 7 + length).equals(pattern(length))).toBe(true);
+      expect([...input.subarray(0, 7), ...input.subarray(7 + length)].every((byte) => byte === UNTOUCHED)).toBe(true);
+    }
   }
 });

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import wabt from "wabt";
-import { createVectorUnmask, MODULE } from "../../../../src/wire/protocol/masking/vector-mask.ts";
+import { createVectorMemory, createVectorUnmask, MODULE } from "../../../../src/wire/protocol/masking/vector-mask.ts";
 
 afterEach(() => vi.unstubAllGlobals());
 
@@ -22,6 +22,12 @@ describe("unmasking by vectors", () => {
   it("is unavailable without WebAssembly", () => {
     vi.stubGlobal("WebAssembly", undefined);
     expect(createVectorUnmask()).toBeUndefined();
+    expect(createVectorMemory(1)).toBeUndefined();
+  });
+
+  it("is unavailable without room for its memory", () => {
+    // WebAssembly has no more than 4 GiB.
+    expect(createVectorMemory(2 ** 33)).toBeUndefined();
   });
 
   it.runIf(process.arch === "x64")(

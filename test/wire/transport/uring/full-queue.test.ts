@@ -59,7 +59,7 @@ describe.skipIf(missingUring !== undefined)("a completion queue that is full", (
     onTestFinished(() => isOverflown.mockRestore());
     const before = descriptors();
     const memory = createEstateMemory();
-    const sockets = new UringSockets(memory, ENTRIES);
+    const sockets = new UringSockets(memory, { entries: ENTRIES });
     const { server, port } = await listen();
     let opened = 0;
     let closed = 0;
@@ -100,7 +100,7 @@ describe.skipIf(missingUring !== undefined)("a completion queue that is full", (
 
   it("closes a listening socket late, and only here", async () => {
     const memory = createEstateMemory();
-    const sockets = new UringSockets(memory, ENTRIES);
+    const sockets = new UringSockets(memory, { entries: ENTRIES });
     const { server, port } = await listen();
     const shared = duplicate(descriptorOf(server));
     const recorders: Recorder[] = [];
