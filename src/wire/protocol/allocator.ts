@@ -49,3 +49,16 @@ export function allocateOwn(size: number): Buffer<ArrayBuffer> {
   ballast = new Array(Math.min(Math.floor(size / BYTES_PER_BALLAST), MAX_BALLAST_ELEMENTS));
   return Buffer.allocUnsafeSlow(size);
 }
+
+/**
+ * Returns a copy of the bytes in memory that nothing else shares, for bytes that may wait for long. `Buffer.from` and
+ * `Buffer.concat` take memory of Node's pool: each connection that waits with a few bytes could keep 64 KiB of it.
+ *
+ * @param more bytes that follow
+ */
+export function ownCopy(bytes: Uint8Array, more: Uint8Array = EMPTY): Buffer<ArrayBuffer> {
+  const copy = Buffer.allocUnsafeSlow(bytes.length + more.length);
+  copy.set(bytes);
+  copy.set(more, bytes.length);
+  return copy;
+}

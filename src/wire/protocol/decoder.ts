@@ -3,12 +3,13 @@
  * the connections of a shard, by the WebSockets of `switchboard/websocket` and by the load generator.
  */
 import { isUtf8 } from "node:buffer";
-import { allocate } from "./allocator.ts";
+import { allocate, ownCopy } from "./allocator.ts";
 import { Assembly, type AssemblyState } from "./assembly.ts";
 import { CloseCode, isWireCloseCode } from "./close-code.ts";
 import type { Inflater } from "./deflate/inflater.ts";
 import { EMPTY } from "./empty.ts";
 import { headerBytes, writeHeader } from "./frame.ts";
+import { type FrameRun, readFrameRun } from "./masking/frame-run.ts";
 import { NO_KEY, readKey, unmask, unmaskInPlace } from "./masking/mask.ts";
 import { type LentMemory, LentMessage, Message, messageOf } from "./message.ts";
 import { isControl, Opcode } from "./opcode.ts";
@@ -95,6 +96,8 @@ const MAX_SHORT_COMPRESSED_BYTES = 63;
 const MIN_LENT_BYTES = 1024;
 /** Reserved bit that marks a compressed message on its first frame. Source: RFC 7692 section 6. */
 const COMPRESSED = 0x40;
+/** Longest payload, in bytes, of which the header has the length in its second byte. */
+const MAX_SHORT_PAYLOAD_BYTES = 125;
 /** Bytes of the header of a masked frame with a short payload, key included. */
 const SHORT_HEADER_BYTES = 2 + MASKING_KEY_BYTES;
 
@@ -114,6 +117,10 @@ export class Decoder {
   #state: State = "owning";
   /** Memory of the borrowed chunk, if messages may stay in it. */
   #memory: LentMemory | undefined;
+  /** Messages that were read before `#at`, and that no call of `next` has returned. */
+  #run: FrameRun | undefined;
+  /** False once a short message of this chunk wasn't the first of a run. */
+  #mayBeRun = false;
   /** Number of frames that the last call of `next` read and that made no event. */
   fragments = 0;
 
@@ -132,7 +139,8 @@ export class Decoder {
    * decoder reads nothing more.
    */
   save(): DecoderState {
-    const rest = this.#chunk.subarray(this.#at);
+    const unread = this.#chunk.subarray(this.#at);
+    const rest = this.#run === undefined ? unread : Buffer.concat([this.#run.toMasked(), unread]);
     const state = { rest, message: this.#assembly?.save(), frame: this.#frame, window: this.#options.inflater?.save() };
     this.#end();
     return state;
@@ -159,14 +167,15 @@ export class Decoder {
     // An earlier chunk leaves a rest when it ends inside a header or a control frame, or when it was suspended.
     const rest = this.#chunk.length - this.#at;
     this.#state = rest === 0 ? "borrowing" : "owning";
-    this.#chunk = rest === 0 ? chunk : Buffer.concat([this.#chunk.subarray(this.#at), chunk]);
+    this.#chunk = rest === 0 ? chunk : ownCopy(this.#chunk.subarray(this.#at), chunk);
     this.#at = 0;
     this.#memory = rest === 0 ? memory : undefined;
+    this.#mayBeRun = this.#options.maxPayloadBytes >= MAX_SHORT_PAYLOAD_BYTES;
   }
 
   /** True when unread bytes or an uninflated message are left. */
   get hasMore(): boolean {
-    return this.#at < this.#chunk.length || this.inflationWaits;
+    return this.#run !== undefined || this.#at < this.#chunk.length || this.inflationWaits;
   }
 
   /** True when `next` returned undefined because `mayInflate` denied inflating a complete message. */
@@ -182,6 +191,7 @@ export class Decoder {
    */
   next(maxFragments = Number.POSITIVE_INFINITY): DecoderEvent | undefined {
     this.fragments = 0;
+    if (this.#run !== undefined) return this.#takeFromRun(this.#run);
     while (this.#state !== "ended") {
       if (this.fragments >= maxFragments) return undefined;
       if (this.#frame === undefined) {
@@ -198,11 +208,12 @@ export class Decoder {
 
   /** Copies the unread rest of the borrowed chunk, so that `next` can go on at a later time. */
   suspend(): undefined {
+    this.#run?.compact();
     // A suspended copy may be read in many small steps. It is copied again only when at least half of it has been read.
     if (this.#state === "owning" && (this.#chunk.length - this.#at) * 2 > this.#chunk.length) return;
     if (this.#state === "borrowing") this.#state = "owning";
     this.#memory = undefined;
-    this.#chunk = this.#at < this.#chunk.length ? Buffer.from(this.#chunk.subarray(this.#at)) : EMPTY;
+    this.#chunk = this.#at < this.#chunk.length ? ownCopy(this.#chunk.subarray(this.#at)) : EMPTY;
     this.#at = 0;
   }
 
@@ -272,10 +283,27 @@ export class Decoder {
     const opcode = first & 0x7f;
     if (first < 0x80 || (opcode !== Opcode.text && opcode !== Opcode.binary)) return undefined;
     const payloadBytes = second - 0x80;
-    if (payloadBytes < 0 || payloadBytes > 125 || this.#keyBytes === 0 || this.#assembly !== undefined)
+    if (
+      payloadBytes < 0 ||
+      payloadBytes > MAX_SHORT_PAYLOAD_BYTES ||
+      this.#keyBytes === 0 ||
+      this.#assembly !== undefined
+    )
       return undefined;
     if (available < SHORT_HEADER_BYTES + payloadBytes || payloadBytes > this.#options.maxPayloadBytes) return undefined;
+    if (this.#mayBeRun && available > 2 * SHORT_HEADER_BYTES + payloadBytes) {
+      const run = readFrameRun(this.#chunk, this.#at);
+      if (run !== undefined) return this.#takeFromRun(run);
+      this.#mayBeRun = false;
+    }
     return this.#readWholeMessage(opcode, payloadBytes, this.#takeKey(SHORT_HEADER_BYTES));
+  }
+
+  #takeFromRun(run: FrameRun): Message {
+    const message = run.take();
+    if (this.#run === undefined) this.#at += run.readBytes;
+    this.#run = run.isEmpty ? undefined : run;
+    return message;
   }
 
   /** Makes the checks that need only a frame's first two bytes, in the order of RFC 6455 section 5.2. */
@@ -419,5 +447,6 @@ export class Decoder {
     this.#at = 0;
     this.#frame = undefined;
     this.#assembly = undefined;
+    this.#run = undefined;
   }
 }

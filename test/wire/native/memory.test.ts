@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { type Mapping, mapMemory, showIn, unmap } from "../../../src/wire/native/memory.ts";
-import { createVectorMemory } from "../../../src/wire/protocol/masking/vector-mask.ts";
+import { createVectorMemory } from "../../../src/wire/protocol/masking/vectors.ts";
 import { missingUring } from "./availability.ts";
 
 const BYTES = 3 * 64 * 1024;

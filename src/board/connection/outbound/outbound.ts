@@ -3,6 +3,7 @@
  * `Connection` has one `Outbound`.
  */
 import type { Counters } from "../../../runtime/stats/counters.ts";
+import { ownCopy } from "../../../wire/protocol/allocator.ts";
 import { EMPTY } from "../../../wire/protocol/empty.ts";
 import { encodeFrame, type Frame } from "../../../wire/protocol/frame.ts";
 import type { LentMessage } from "../../../wire/protocol/message.ts";
@@ -186,7 +187,7 @@ export class Outbound extends OutboundQueue<OutboundHost> {
       this.backlog = new Backlog();
       this.backlog.load(backlog);
     }
-    this.#owedPong = owedPong === undefined ? undefined : Buffer.from(owedPong);
+    this.#owedPong = owedPong === undefined ? undefined : ownCopy(owedPong);
     this.#bounded = bounded;
     if (!this.isBehind && owedPong === undefined) return;
     this.host.behind?.add(this);

@@ -2,8 +2,7 @@
 import { AsyncResource } from "node:async_hooks";
 import { RING_BYTES, Ring, type RingOptions } from "../../native/ring.ts";
 import { type EmptyTcpHandle, handleKinds, type TcpHandleClass } from "../../node-internals/net.ts";
-import { keepInput } from "../../protocol/masking/mask.ts";
-import { createVectorMemory } from "../../protocol/masking/vector-mask.ts";
+import { createVectorMemory, keepInput } from "../../protocol/masking/vectors.ts";
 
 /**
  * Number of completions in a turn from which on the next turn gathers, that is, waits for more: the thread is under

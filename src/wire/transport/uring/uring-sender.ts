@@ -1,6 +1,7 @@
 /** The sending half of `UringTransport`. */
 import type { LentBuffer } from "../../native/receive-buffers.ts";
 import { errors } from "../../native/ring.ts";
+import { ownCopy } from "../../protocol/allocator.ts";
 import type { LentMemory } from "../../protocol/message.ts";
 import type { Unsettled, UringLoop } from "./uring-loop.ts";
 
@@ -102,7 +103,7 @@ export abstract class UringSender implements Unsettled {
 
   #wait(bytes: Buffer, lent?: LentBuffer): void {
     this.#waiting ??= [];
-    this.#waiting.push(lent === undefined ? bytes : Buffer.from(bytes));
+    this.#waiting.push(lent === undefined ? bytes : ownCopy(bytes));
     this.#waitingBytes += bytes.length;
     this.#behind = true;
     if (!this.#stopped) this.#settleLater();
@@ -121,7 +122,7 @@ export abstract class UringSender implements Unsettled {
       return;
     }
     this.#waiting ??= [];
-    this.#waiting.unshift(Buffer.from(rest));
+    this.#waiting.unshift(ownCopy(rest));
     this.#waitingBytes += rest.length;
     this.#sentBytes = 0;
     this.#behind = true;

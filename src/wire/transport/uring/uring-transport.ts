@@ -5,6 +5,7 @@ import { errors } from "../../native/ring.ts";
 import type { SlotOwner } from "../../native/slots.ts";
 import { peerAddress, shutDown, WRITE } from "../../native/sockets.ts";
 import { optionsOver } from "../../node-internals/net.ts";
+import { ownCopy } from "../../protocol/allocator.ts";
 import type { DetachedSocket, HandshakeTransport, MovableTransport, TransportReceiver } from "../transport.ts";
 import type { UringLoop } from "./uring-loop.ts";
 import { UringSender } from "./uring-sender.ts";
@@ -67,7 +68,7 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
 
   handOver(rest: Buffer): void {
     this.#receiver = undefined;
-    if (rest.length > 0) this.#head = [Buffer.from(rest), ...(this.#head ?? [])];
+    if (rest.length > 0) this.#head = [ownCopy(rest), ...(this.#head ?? [])];
   }
 
   /**
@@ -180,7 +181,7 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
   /** Keeps bytes that came while paused, and stops the kernel: a pause that brings no bytes costs nothing. */
   #keep(bytes: Buffer): void {
     this.#head ??= [];
-    this.#head.push(Buffer.from(bytes));
+    this.#head.push(ownCopy(bytes));
     if (this.#receive !== "armed" || this.#detaching) return;
     this.#receive = "cancelling";
     this.loop.ring.cancelReceive(this.slot);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import * as mask from "../../../../src/wire/protocol/masking/mask.ts";
-import { createVectorMemory } from "../../../../src/wire/protocol/masking/vector-mask.ts";
+import { createVectorMemory, keepInput } from "../../../../src/wire/protocol/masking/vectors.ts";
 import { pattern } from "../decoding.ts";
 
 const KEY = Uint8Array.of(0x12, 0xf4, 0x56, 0x9a);
@@ -151,7 +151,7 @@ describe.each([
 });
 
 it("unmasks from kept memory, large memory and small memory in turns", () => {
-  const { keepInput, readKey, unmask } = mask;
+  const { readKey, unmask } = mask;
   const kept = new ArrayBuffer(256 * 1024);
   keepInput(kept);
   const payload = Buffer.from("the payload of a short frame");
@@ -174,7 +174,7 @@ it("unmasks from kept memory, large memory and small memory in turns", () => {
 it("unmasks long payloads in the memory of the input, and all others by a copy", () => {
   const vectors = createVectorMemory(300_000);
   if (vectors === undefined) throw new Error("this Node has no vectors");
-  const { keepInput, readKey, unmask, unmaskInPlace } = mask;
+  const { readKey, unmask, unmaskInPlace } = mask;
   keepInput(vectors.buffer, vectors);
   onTestFinished(() => keepInput(new ArrayBuffer(0)));
   const key = readKey(KEY, 0);
