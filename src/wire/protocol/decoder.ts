@@ -98,6 +98,11 @@ const MIN_LENT_BYTES = 1024;
 const COMPRESSED = 0x40;
 /** Longest payload, in bytes, of which the header has the length in its second byte. */
 const MAX_SHORT_PAYLOAD_BYTES = 125;
+/**
+ * Number of frames like the next one, for which there must be bytes, so that they are read at once. Measured, for 20 bytes:
+ * 2 messages take 65 ns each one by one, and 90 ns at once; 4 take 58 and 46 ns, 16 take 55 and 23 ns.
+ */
+const MIN_RUN_FRAMES = 4;
 /** Bytes of the header of a masked frame with a short payload, key included. */
 const SHORT_HEADER_BYTES = 2 + MASKING_KEY_BYTES;
 
@@ -291,7 +296,7 @@ export class Decoder {
     )
       return undefined;
     if (available < SHORT_HEADER_BYTES + payloadBytes || payloadBytes > this.#options.maxPayloadBytes) return undefined;
-    if (this.#mayBeRun && available > 2 * SHORT_HEADER_BYTES + payloadBytes) {
+    if (this.#mayBeRun && available >= MIN_RUN_FRAMES * (SHORT_HEADER_BYTES + payloadBytes)) {
       const run = readFrameRun(this.#chunk, this.#at);
       if (run !== undefined) return this.#takeFromRun(run);
       this.#mayBeRun = false;

@@ -19,7 +19,7 @@ const CHUNK_BYTES = 16 * 1024;
  * Largest memory, in bytes, of which the last view is kept for the next call. Keeping it pays, because input comes from
  * one read buffer and many small messages share one block.
  */
-const MAX_VIEWED_BYTES = 64 * 1024;
+const MAX_VIEWED_BYTES = 128 * 1024;
 const NON_ASCII = 0x80;
 const FOUR_NON_ASCII = 0x80808080;
 
