@@ -1,33 +1,15 @@
 /**
- * The home's side of moves: the table of the actors that have left this thread, the letters that are kept while an
- * actor moves, and the change of a shard's thread. `MailRouter` has one.
+ * The home's side of moves: letters go to the places of their receivers, and a shard's table to the shard's next
+ * thread. `MailRouter` has one.
  */
 import { type Address, shardOf } from "../actor/address.ts";
 import type { MailVerdict } from "../actor/mail.ts";
 import type { Asks } from "./asks.ts";
+import { HomeTable, type KeptLetter } from "./home-table.ts";
 import { Homes } from "./homes.ts";
 import { MAX_LETTERS_UNDER_WAY, type MailEnvelope, type MailLink, type Settle } from "./mail-link.ts";
-import type { HomeNote, MailNote } from "./mail-notes.ts";
+import type { MailNote } from "./mail-notes.ts";
 import { TravellingActors } from "./travelling-actors.ts";
-
-/** Time in ms after which a home takes an actor for not having moved. */
-const KEEP_MS = 15_000;
-
-/** A letter that waits for its receiver to arrive. */
-interface KeptLetter {
-  readonly letter: MailEnvelope;
-  /** Link that the letter came over; undefined for a letter of this thread. */
-  readonly link: MailLink | undefined;
-  readonly settle: Settle;
-}
-
-/** The thread of an actor that has left its home. */
-interface Place {
-  life: number;
-  /** Letters that wait while the actor moves; undefined when it has arrived. */
-  kept: KeptLetter[] | undefined;
-  timer: NodeJS.Timeout | undefined;
-}
 
 export interface MovingMailHost {
   /** Index of this shard; undefined in the main thread. */
@@ -45,8 +27,7 @@ export interface MovingMailHost {
 export class MovingMail {
   readonly #host: MovingMailHost;
   readonly #homes: Homes;
-  /** Actors of this home that are elsewhere. */
-  readonly #places = new Map<Address, Place>();
+  readonly #table: HomeTable;
   /** The travellers' side: actors that have come here, and actors that are about to leave. */
   readonly travellers: TravellingActors;
   /** Letters and notes for this shard that come before the table has changed its thread, in order. */
@@ -70,14 +51,15 @@ export class MovingMail {
   constructor(host: MovingMailHost) {
     this.#host = host;
     this.#homes = new Homes(host.shard, host.life, host.links);
+    this.#table = new HomeTable(host.life, host.links, (letter) => this.#takeLate(letter));
     this.travellers = new TravellingActors({
       life: host.life,
       asks: host.asks,
       links: host.links,
       homeOf: (address) => this.homeOf(address),
       tablePassed: () => this.#predecessor?.passed.promise,
-      keepAtHome: (address, life) => this.#whenHome(() => this.#keep(address, life)),
-      noteAtHome: (note, life) => this.#whenHome(() => this.#noteAtHome(note, life)),
+      keepAtHome: (address, life) => this.#whenHome(() => this.#table.keep(address, life)),
+      noteAtHome: (note, life) => this.#whenHome(() => this.#table.noteReceived(note, life)),
     });
   }
 
@@ -122,10 +104,7 @@ export class MovingMail {
     // The first thread of this shard has ended without passing on its table, before `succeed` or after.
     if (this.#homes.closed(life) || this.#predecessor?.life === life) this.#becomeHome(() => this.rebuild());
     if (this.#successor === life) this.#successor = undefined;
-    for (const [address, place] of this.#places) {
-      // An actor that was about to leave that thread may have arrived in another: its letters wait.
-      if (place.life === life && place.kept === undefined) this.#places.delete(address);
-    }
+    this.#table.threadEnded(life);
     this.travellers.threadEnded(life);
     this.#reported(life);
     this.#switchedTo(life);
@@ -162,7 +141,7 @@ export class MovingMail {
       this.#early.push(() => this.#takeLate({ letter, link, settle }));
       return undefined;
     }
-    const place = this.#places.size === 0 ? undefined : this.#places.get(letter.to);
+    const place = this.#table.placeOf(letter.to);
     if (place === undefined) return this.#deliverHere({ letter, link, settle });
     if (place.kept === undefined) this.#passOn({ letter, link, settle }, place.life);
     else place.kept.push({ letter, link, settle });
@@ -215,7 +194,7 @@ export class MovingMail {
       case "keep":
       case "here":
       case "ended":
-        this.#whenHome(() => this.#noteAtHome(note, link.life));
+        this.#whenHome(() => this.#table.noteReceived(note, link.life));
         return;
       case "kept":
         this.travellers.kept(note.address);
@@ -233,49 +212,11 @@ export class MovingMail {
         this.#switchedTo(link.life);
         return;
       case "table":
-        this.#takeTable(note.places);
+        this.#table.load(note.places);
         return;
       case "passed":
         this.#becomeHome();
     }
-  }
-
-  /** Handles a note about an actor of this home. */
-  #noteAtHome({ note, address }: HomeNote, life: number): void {
-    const place = this.#places.get(address);
-    switch (note) {
-      case "keep":
-        this.#keep(address, life);
-        this.#host.links.get(life)?.note({ note: "kept", address });
-        return;
-      case "here":
-        clearTimeout(place?.timer);
-        this.#settleAt(address, life, place?.kept);
-        return;
-      case "ended":
-        if (place?.life !== life) return;
-        this.#places.delete(address);
-        clearTimeout(place.timer);
-        for (const { settle } of place.kept ?? []) settle("gone");
-    }
-  }
-
-  /** Keeps the letters of an actor until it tells where it is. */
-  #keep(address: Address, life: number): void {
-    const before = this.#places.get(address);
-    clearTimeout(before?.timer);
-    const place: Place = { life, kept: before?.kept ?? [], timer: undefined };
-    // A thread that hangs may still have the actor.
-    place.timer = setTimeout(() => this.#settleAt(address, place.life, place.kept), KEEP_MS).unref();
-    this.#places.set(address, place);
-  }
-
-  /** The actor is in a thread: it gets what was kept, and all that follows. */
-  #settleAt(address: Address, life: number, kept: readonly KeptLetter[] = []): void {
-    if (life === this.#host.life) this.#places.delete(address);
-    else if (this.#host.links.has(life)) this.#places.set(address, { life, kept: undefined, timer: undefined });
-    else this.#places.delete(address);
-    for (const letter of kept) this.#takeLate(letter);
   }
 
   // ── a home that knows nothing ──────────────────────────────────────────────────────────────────────────
@@ -331,19 +272,14 @@ export class MovingMail {
     if (succession === undefined || succession.awaited.size > 0 || this.#passing > 0) return;
     this.#succession = undefined;
     const successor = this.#host.links.get(succession.to);
-    const all = [...this.#places];
-    this.#places.clear();
+    const { places, kept } = this.#table.empty();
     this.#homes.set(this.#host.shard as number, succession.to);
-    const places = all.map(([address, { life, kept }]) => ({ address, life, moves: kept !== undefined }));
     for (const address of this.#host.addresses()) {
       if (shardOf(address) !== this.#host.shard) continue;
       places.push({ address, life: this.#host.life, moves: this.travellers.staysBehind(address) });
     }
     successor?.note({ note: "table", places });
-    for (const { timer, kept = [] } of all.map(([, place]) => place)) {
-      clearTimeout(timer);
-      for (const letter of kept) this.#passOn(letter, succession.to);
-    }
+    for (const letter of kept) this.#passOn(letter, succession.to);
     this.#takeEarly();
     successor?.note({ note: "passed" });
     this.#passedAll = succession.passed;
@@ -354,13 +290,6 @@ export class MovingMail {
     if (this.#passedAll === undefined || this.#passing > 0) return;
     // The last verdicts leave at the end of the tick.
     setImmediate(() => setImmediate(this.#passedAll as () => void));
-  }
-
-  #takeTable(places: Extract<MailNote, { note: "table" }>["places"]): void {
-    for (const place of places) {
-      if (place.moves) this.#keep(place.address, place.life);
-      else this.#settleAt(place.address, place.life);
-    }
   }
 
   /** The first thread of this shard has passed on everything, or has ended: this one is the home now. */
