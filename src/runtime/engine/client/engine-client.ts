@@ -40,7 +40,7 @@ import {
 import type { JoiningAgain } from "./join-batches.ts";
 import { JoinedMembers } from "./joined-members.ts";
 import { MergedReads } from "./merged-reads.ts";
-import { type StreamFeed, type WantedTopic, WantedTopics } from "./wanted-topics.ts";
+import { type StreamFeed, WantedTopics } from "./wanted-topics.ts";
 
 /** The listener of an engine client. Only the client of the main thread is told of health, nodes and gauges. */
 export interface EngineClientOwner {
@@ -82,7 +82,7 @@ export class EngineClient {
   readonly #owner: EngineClientOwner;
   readonly #settings: EngineClientSettings;
   readonly #schedule: SessionSchedule;
-  readonly #wanted = new WantedTopics();
+  readonly #wanted = new WantedTopics(() => this.#session);
   readonly #members = new JoinedMembers(() => this.#session);
   readonly #reads: MergedReads;
   #session: EngineSession | undefined;
@@ -117,10 +117,7 @@ export class EngineClient {
     if (this.#settings.life !== undefined) session.call({ kind: "life", life: this.#settings.life });
     this.#facts.renew(session);
     this.#members.renewAll();
-    for (const wanted of this.#wanted.values()) {
-      wanted.isKnown = false;
-      void this.#renewWant(session, wanted);
-    }
+    this.#wanted.renewAll(session);
   }
 
   /** Posts what is left and closes the port. The members of this thread leave. Calls reject with `ERR_CLOSED` then. */
@@ -181,9 +178,7 @@ export class EngineClient {
    * and the records.
    */
   readSince(topic: string, offset: number): Promise<HistoryRead> {
-    const wanted = this.#wanted.get(topic);
-    const arrived = wanted?.isKnown === true ? { epoch: wanted.epoch, offset: wanted.offset } : undefined;
-    return this.#reads.read(topic, offset, arrived);
+    return this.#reads.read(topic, offset, this.#wanted.arrived(topic));
   }
 
   /**
@@ -209,19 +204,12 @@ export class EngineClient {
   async want(topic: string, feed: StreamFeed, { presence }: { presence: boolean }): Promise<Position | undefined> {
     const session = this.#session;
     if (session === undefined) throw this.#notConnected();
-    const wanted = this.#wanted.set(topic, feed, presence);
-    try {
-      return await this.#want(session, wanted);
-    } catch (error) {
-      // The topic may be wanted anew since.
-      if (this.#wanted.get(topic) === wanted) this.unwant(topic);
-      throw error;
-    }
+    return this.#wanted.want(session, topic, feed, presence);
   }
 
   /** Ends what `want` began. The feed is not called any more. */
   unwant(topic: string): void {
-    if (this.#wanted.delete(topic)) this.#session?.call({ kind: "unwant", topic });
+    this.#wanted.unwant(topic);
   }
 
   /** Returns the member that this thread has joined with an address. */
@@ -312,29 +300,6 @@ export class EngineClient {
   #notConnected(): Error {
     if (this.#isClosed) return new SwitchboardError("ERR_CLOSED", "this board is closed");
     return unavailable("the engine thread is not running");
-  }
-
-  #want(session: EngineSession, wanted: WantedTopic): Promise<Position | undefined> {
-    const { name: topic, number, presence } = wanted;
-    return session.request({ kind: "want", topic, number, presence }, (top) => {
-      if (this.#wanted.get(topic) !== wanted) return;
-      wanted.isKnown = top !== undefined;
-      if (top === undefined) return;
-      wanted.epoch = top.epoch;
-      wanted.offset = top.offset;
-      wanted.feed.topTold(top);
-    });
-  }
-
-  async #renewWant(session: EngineSession, wanted: WantedTopic): Promise<void> {
-    try {
-      await this.#want(session, wanted);
-      if (wanted.presence && this.#wanted.get(wanted.name) === wanted) wanted.feed.presenceDoubted();
-    } catch {
-      session.later(() => {
-        if (this.#wanted.get(wanted.name) === wanted) void this.#renewWant(session, wanted);
-      });
-    }
   }
 
   readonly #sessionOwner: SessionOwner = {

@@ -1,9 +1,12 @@
-/** The topics that the thread of an `EngineClient` wants, and their feeds. They survive the engine thread. */
+/**
+ * The topics that one thread wants, and their feeds. They survive the engine thread. `EngineClient` has one list.
+ */
 import type { Frame } from "../../../wire/protocol/frame.ts";
 import type { PresenceChange } from "../../streams/engine.ts";
 import type { Position } from "../../streams/position.ts";
 import type { StreamRecord } from "../../streams/publication.ts";
 import type { HostNotice } from "../messages.ts";
+import type { EngineSession } from "./engine-session.ts";
 
 type TopicNotice = Extract<HostNotice, { readonly number: number }>;
 
@@ -27,7 +30,7 @@ export interface StreamFeed {
 }
 
 /** One topic that is wanted. */
-export interface WantedTopic {
+interface WantedTopic {
   readonly name: string;
   /** This thread's number for the topic. Never used again. */
   readonly number: number;
@@ -42,16 +45,79 @@ export interface WantedTopic {
 }
 
 export class WantedTopics {
+  readonly #currentSession: () => EngineSession | undefined;
   readonly #byName = new Map<string, WantedTopic>();
   readonly #byNumber = new Map<number, WantedTopic>();
   #nextNumber = 0;
 
-  get(name: string): WantedTopic | undefined {
-    return this.#byName.get(name);
+  /** @param currentSession returns the session with the engine thread that is connected; undefined if there is none */
+  constructor(currentSession: () => EngineSession | undefined) {
+    this.#currentSession = currentSession;
   }
 
-  /** Adds a topic, or replaces its feed. */
-  set(name: string, feed: StreamFeed, presence: boolean): WantedTopic {
+  /** Wants a topic, or replaces its feed: see `EngineClient.want`. */
+  async want(session: EngineSession, name: string, feed: StreamFeed, presence: boolean): Promise<Position | undefined> {
+    const wanted = this.#set(name, feed, presence);
+    try {
+      return await this.#request(session, wanted);
+    } catch (error) {
+      // The topic may be wanted anew since.
+      if (this.#isWanted(wanted)) this.unwant(name);
+      throw error;
+    }
+  }
+
+  /** Ends what `want` began. The feed is not called any more. */
+  unwant(name: string): void {
+    const wanted = this.#byName.get(name);
+    if (wanted === undefined) return;
+    this.#byName.delete(name);
+    this.#byNumber.delete(wanted.number);
+    this.#currentSession()?.call({ kind: "unwant", topic: name });
+  }
+
+  /** Wants all topics again, in a new engine thread. */
+  renewAll(session: EngineSession): void {
+    for (const wanted of this.#byName.values()) {
+      wanted.isKnown = false;
+      void this.#renew(session, wanted);
+    }
+  }
+
+  /** Returns the position of the newest publication that arrived; undefined if no deliveries come. */
+  arrived(name: string): Position | undefined {
+    const wanted = this.#byName.get(name);
+    return wanted?.isKnown === true ? { epoch: wanted.epoch, offset: wanted.offset } : undefined;
+  }
+
+  #isWanted(wanted: WantedTopic): boolean {
+    return this.#byName.get(wanted.name) === wanted;
+  }
+
+  #request(session: EngineSession, wanted: WantedTopic): Promise<Position | undefined> {
+    const { name: topic, number, presence } = wanted;
+    return session.request({ kind: "want", topic, number, presence }, (top) => {
+      if (!this.#isWanted(wanted)) return;
+      wanted.isKnown = top !== undefined;
+      if (top === undefined) return;
+      wanted.epoch = top.epoch;
+      wanted.offset = top.offset;
+      wanted.feed.topTold(top);
+    });
+  }
+
+  async #renew(session: EngineSession, wanted: WantedTopic): Promise<void> {
+    try {
+      await this.#request(session, wanted);
+      if (wanted.presence && this.#isWanted(wanted)) wanted.feed.presenceDoubted();
+    } catch {
+      session.later(() => {
+        if (this.#isWanted(wanted)) void this.#renew(session, wanted);
+      });
+    }
+  }
+
+  #set(name: string, feed: StreamFeed, presence: boolean): WantedTopic {
     const known = this.#byName.get(name);
     if (known !== undefined) {
       known.feed = feed;
@@ -63,18 +129,6 @@ export class WantedTopics {
     this.#byName.set(name, wanted);
     this.#byNumber.set(number, wanted);
     return wanted;
-  }
-
-  /** Returns true if the topic was wanted. */
-  delete(name: string): boolean {
-    const wanted = this.#byName.get(name);
-    if (wanted === undefined) return false;
-    this.#byName.delete(name);
-    return this.#byNumber.delete(wanted.number);
-  }
-
-  values(): Iterable<WantedTopic> {
-    return this.#byName.values();
   }
 
   /** A publication, or with offset 0 a relayed message, arrived. */
