@@ -28,7 +28,7 @@ export class BoardHub {
     const startedAt = Date.now();
     this.cluster = new Cluster({
       link: topics,
-      facts: () => factsOf(settings.nodeName, startedAt, pool().counters(), this.mail.aliases),
+      facts: () => factsOf(settings.nodeName, startedAt, pool().counters(), this.mail.nodes.aliases),
       deliver: (mail, settle) => this.mail.deliver(mail, settle),
       list: (page) => listPage(pool().shards, page, (shard, after, limit) => pool().list(shard, after, limit)),
       disconnect: async (address, code, reason) => {
@@ -59,13 +59,13 @@ export class BoardHub {
 
   /** Connections of other nodes have come: their addresses lead to here. */
   answerFor(nodes: readonly string[]): void {
-    this.mail.answerFor(nodes);
+    this.mail.nodes.answerFor(nodes);
     this.cluster.answerFor(nodes);
   }
 
   /** All connections have gone to another process, which answers for this node. */
   handedOver(): void {
-    this.mail.handedOver();
+    this.mail.nodes.handedOver();
     this.cluster.handedOver();
   }
 

@@ -132,7 +132,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     const moves: BoardMovesOwner = {
       life: this.#life,
       pool: this.#pool,
-      isElsewhere: (address) => this.#hub.mail.isElsewhere(address),
+      isElsewhere: (address) => this.#hub.mail.nodes.isElsewhere(address),
       recycled: (result) => this.emit("shardRecycled", result),
       recycleFailed: (failure) => this.#events.announce("recycleFailed", failure),
     };

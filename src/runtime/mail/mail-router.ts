@@ -1,10 +1,10 @@
 /**
  * Mail between actors. Each shard and the main thread have a router. A router puts mail into a mailbox of its thread,
- * sends it over a link to another thread, or gives it to the way to other nodes.
+ * sends it over a link to another thread, or gives it to `MailToNodes`.
  */
 import type { MessagePort } from "node:worker_threads";
 import { reportError } from "../../errors.ts";
-import { type Address, isForeign, nodeOf } from "../actor/address.ts";
+import type { Address } from "../actor/address.ts";
 import {
   type AskedBy,
   type AskOptions,
@@ -17,9 +17,10 @@ import {
   type MailVerdict,
   type TellResult,
 } from "../actor/mail.ts";
-import { Asks, askFull, DEFAULT_TIMEOUT_MS } from "./asks.ts";
-import { type Elsewhere, Gateway, type RemoteMail, type RemoteOutcome, serveGateway } from "./elsewhere.ts";
+import { Asks, askFull } from "./asks.ts";
+import { type Elsewhere, type RemoteMail, type RemoteOutcome, serveGateway } from "./elsewhere.ts";
 import { type MailEnvelope, MailLink, type MailLinkOwner, type Settle } from "./mail-link.ts";
+import { MailToNodes } from "./mail-to-nodes.ts";
 import { MovingMail } from "./moving-mail.ts";
 import { packMail, unpackMail } from "./packed-mail.ts";
 import type { LeavingActors } from "./travelling-actors.ts";
@@ -59,15 +60,11 @@ export class MailRouter implements Mailer {
   readonly #asks = new Asks();
   readonly #life: number;
   readonly #moving: MovingMail;
-  /** Way to other nodes; undefined if there are none. */
-  #elsewhere: Elsewhere | undefined;
-  /** Other nodes whose addresses lead to this one. */
-  #aliases: ReadonlySet<string> = new Set();
-  #isHandedOver = false;
+  /** Other nodes: which addresses lead there, and the mail to them. */
+  readonly nodes: MailToNodes;
 
   constructor(owner: MailRouterOwner) {
     this.#owner = owner;
-    this.#elsewhere = owner.elsewhere;
     this.#life = owner.life ?? defaultLife(owner.shard);
     this.#moving = new MovingMail({
       shard: owner.shard,
@@ -76,6 +73,14 @@ export class MailRouter implements Mailer {
       links: this.#links,
       deliver: (letter, link) => this.#deliver(letter, link),
       addresses: () => owner.addresses?.() ?? [],
+    });
+    this.nodes = new MailToNodes({
+      get addressPrefix() {
+        return owner.addressPrefix ?? "";
+      },
+      asks: this.#asks,
+      elsewhere: owner.elsewhere,
+      refused: (letter, status, mail) => this.#refused(letter, status, mail),
     });
   }
 
@@ -90,40 +95,12 @@ export class MailRouter implements Mailer {
     const link = new MailLink(port, life, this.#linkOwner);
     this.#links.set(life, link);
     this.#moving.linkOpened(link, shard, isSucceeded);
-    if (shard === undefined) {
-      if (this.#prefix !== "") this.#elsewhere = new Gateway(port);
-      return;
-    }
-    if (this.#owner.elsewhere !== undefined) serveGateway(port, this.#owner.elsewhere);
-  }
-
-  get #prefix(): string {
-    return this.#owner.addressPrefix ?? "";
-  }
-
-  /** Takes addresses of other nodes for addresses of this one: connections with such addresses have come here. */
-  answerFor(nodes: readonly string[]): void {
-    this.#aliases = new Set(nodes);
-  }
-
-  /** The actors of this node have gone to another: all mail goes there. */
-  handedOver(): void {
-    this.#isHandedOver = true;
-  }
-
-  /** Nodes whose addresses lead to this one, besides this one. */
-  get aliases(): readonly string[] {
-    return [...this.#aliases];
-  }
-
-  /** True if an address leads to another node. */
-  isElsewhere(to: Address): boolean {
-    if (this.#isHandedOver && this.#prefix !== "") return true;
-    return isForeign(to, this.#prefix) && !this.#aliases.has(nodeOf(to) ?? "");
+    if (shard === undefined) this.nodes.goThrough(port);
+    else if (this.#owner.elsewhere !== undefined) serveGateway(port, this.#owner.elsewhere);
   }
 
   tell<Value>(from: Address | undefined, to: Address, mail: Value): Promise<TellResult<Value>> {
-    if (this.isElsewhere(to)) return this.#tellElsewhere(from, to, mail);
+    if (this.nodes.isElsewhere(to)) return this.nodes.tell(from, to, mail);
     const letter: MailEnvelope = { to, from, value: cloneMail(mail), ask: undefined };
     let result: TellResult<Value> | undefined;
     let resolve: ((result: TellResult<Value>) => void) | undefined;
@@ -138,7 +115,7 @@ export class MailRouter implements Mailer {
   }
 
   ask(from: Address | undefined, to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
-    if (this.isElsewhere(to)) return this.#askElsewhere(from, to, mail, options);
+    if (this.nodes.isElsewhere(to)) return this.nodes.ask(from, to, mail, options);
     const value = cloneMail(mail);
     const begun = this.#asks.begin(to, this.#moving.homeOf(to), options);
     if (begun === undefined) return Promise.reject(askFull(to));
@@ -240,45 +217,6 @@ export class MailRouter implements Mailer {
     return { kind: "mail", value, from, askedBy, answer: (outcome) => this.#answer(askedBy, outcome) };
   }
 
-  #tellElsewhere<Value>(from: Address | undefined, to: Address, mail: Value): Promise<TellResult<Value>> {
-    const bytes = packMail(mail);
-    return new Promise((resolve) => {
-      this.#sendElsewhere({ kind: "tell", to, from, bytes, timeoutMs: DEFAULT_TIMEOUT_MS }, ({ kind }) => {
-        if (kind === "accepted") resolve({ status: kind });
-        else resolve(this.#refused({ to, from }, kind === "full" ? "full" : "gone", mail));
-      });
-    });
-  }
-
-  #askElsewhere(from: Address | undefined, to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
-    const bytes = packMail(mail);
-    const begun = this.#asks.begin(to, undefined, options);
-    if (begun === undefined) return Promise.reject(askFull(to));
-    const { ask, result } = begun;
-    const timeoutMs = options?.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    this.#sendElsewhere({ kind: "ask", to, from, bytes, timeoutMs }, (outcome) => {
-      switch (outcome.kind) {
-        case "full":
-        case "gone":
-          this.#refused({ to, from }, outcome.kind, mail);
-          this.#asks.refuse(ask, outcome.kind);
-          return;
-        case "answered":
-          this.#asks.settle(ask, unpackAnswer(outcome.bytes));
-          return;
-        case "failed":
-          this.#asks.settle(ask, outcome);
-      }
-      // An ask that has expired, or whose answer can't be, ends at its deadline.
-    });
-    return result;
-  }
-
-  #sendElsewhere(mail: RemoteMail, settle: (outcome: RemoteOutcome) => void): void {
-    if (this.#elsewhere === undefined) settle({ kind: "gone" });
-    else this.#elsewhere.send(mail, settle);
-  }
-
   #refused<Value>(
     { to, from }: Pick<MailEnvelope, "to" | "from">,
     status: "full" | "gone",
@@ -334,14 +272,6 @@ function copyOutcome(outcome: AskOutcome, copy: (mail: unknown) => unknown): Ask
   if (outcome.kind !== "answered") return outcome;
   try {
     return { kind: "answered", value: copy(outcome.value) };
-  } catch (error) {
-    return { kind: "failed", error: reportError(error) };
-  }
-}
-
-function unpackAnswer(bytes: Uint8Array): AskOutcome {
-  try {
-    return { kind: "answered", value: unpackMail(bytes) };
   } catch (error) {
     return { kind: "failed", error: reportError(error) };
   }

@@ -43,7 +43,7 @@ export async function answerTakeover(
     case "startPassed":
       return passing.start();
     case "answerFor":
-      mail.answerFor(query.nodes);
+      mail.nodes.answerFor(query.nodes);
       return true;
     case "stopAccepting":
       await intake.stopAccepting(query.limitMs);

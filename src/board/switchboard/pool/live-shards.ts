@@ -145,7 +145,7 @@ export class LiveShards {
       lateUpgrade: (report) => news.lateUpgrade(report, uringEstate?.memory),
     });
     for (const [listenerId, settings] of this.#listeners) handle.configure({ listenerId, settings });
-    const { aliases } = this.#hub.mail;
+    const { aliases } = this.#hub.mail.nodes;
     if (aliases.length > 0) handle.query({ kind: "answerFor", nodes: aliases }).catch(noop);
     this.#handles.add(handle);
     void handle.ended.then((loss) => {
