@@ -20,7 +20,6 @@ import { isServer } from "../../wire/transport/raw-socket-server.ts";
 import { checkServer } from "../../wire/upgrade/arguments.ts";
 import type { AnyHttp2Server } from "../accept/routes/http2-route.ts";
 import type { TlsOptions } from "../accept/tls-settings.ts";
-import type { LateUpgradeReport } from "../shard/messages.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
 import { BoardHub } from "./board-hub.ts";
 import { BoardLife } from "./board-life.ts";
@@ -53,7 +52,6 @@ import { chooseSockets, type SocketsChoice } from "./sockets-choice.ts";
 import { type Health, type Stats, statsOf } from "./stats.ts";
 import { checkSurveyOptions, type SurveyAnswer, type SurveyOptions } from "./survey.ts";
 import { BoardTakeover, checkTakeover } from "./takeover/board-takeover.ts";
-import { numberOf } from "./takeover/upgrades-out.ts";
 
 const NO_OPTIONS: AttachOptions = {};
 /** Time that `close` leaves for the end of the engine when requests of HTTP servers take long, in ms. */
@@ -106,6 +104,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       life: this.#life,
       pool,
       addressPrefix: () => this.#hub.topics.addressPrefix,
+      hasHandedOver: () => this.#takeover?.hasHandedOver === true,
       passOn: (late) => this.#takeover?.passOn(late),
       handshakeFailed,
       acceptFailed,
@@ -124,7 +123,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       },
       moved: (address, shard) => this.emit("moved", { address, shard }),
       published: (publish) => this.#takeover?.published(publish),
-      lateUpgrade: (report, estate) => this.#lateUpgrade(report, estate),
+      lateUpgrade: (report, estate) => this.#intake.lateUpgrade(report, estate),
       shardReplaced: (shard) => this.#shardReplaced(shard),
       engineLost: (error) => this.#events.announce("engineLost", error),
       engineFailed: (error) => this.#events.announce("engineFailed", error),
@@ -140,22 +139,6 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     this.#hub.cluster.start();
     this.#intake.start();
     if (settings.takeover !== undefined) await this.#takeOver(settings.takeover);
-  }
-
-  /** A shard has given a socket up: for the process that has taken over, or for the next thread of the shard. */
-  #lateUpgrade(report: LateUpgradeReport, estate: SharedArrayBuffer | undefined): void {
-    const descriptor = numberOf(report.socket, estate);
-    if (descriptor === undefined) return;
-    if (this.#takeover?.hasHandedOver === true) this.#intake.passOnFrom(report, descriptor);
-    else this.#placeAgain(report, descriptor);
-  }
-
-  #placeAgain(report: LateUpgradeReport, descriptor: number): void {
-    try {
-      this.#intake.placeAgain(report, descriptor);
-    } catch (error) {
-      this.#events.handshakeFailed(error as Error);
-    }
   }
 
   /** Takes over from another process, or waits for one. */

@@ -7,8 +7,10 @@ import type { AddressInfo, Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { UpgradeCounters, UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
+import { claimDescriptor } from "../../../wire/native/estate/settlement.ts";
 import { serverOf } from "../../../wire/node-internals/http.ts";
-import { bringToRest, closePassed } from "../../../wire/passing/passed-sockets.ts";
+import { bringToRest, closePassed, keepHandle } from "../../../wire/passing/passed-sockets.ts";
+import type { BareSocket } from "../../../wire/transport/transport.ts";
 import { Acceptor } from "../../accept/acceptor.ts";
 import type { AcceptorOwner } from "../../accept/acceptor-owner.ts";
 import { AdmissionControl } from "../../accept/admission-control.ts";
@@ -45,6 +47,8 @@ export interface UpgradeIntakeOwner {
   pool(): ShardPool;
   /** Returns the beginning of all addresses of this node: `<node>.`, or "". */
   addressPrefix(): string;
+  /** Returns true if another process has taken over, which gets what is passed on. */
+  hasHandedOver(): boolean;
   /** Passes a socket on to the process that has taken over. The socket belongs to this function. */
   passOn(late: LateUpgrade): void;
   handshakeFailed(error: Error): void;
@@ -62,7 +66,7 @@ export class UpgradeIntake {
   readonly #life: BoardLife;
   readonly #acceptor: Acceptor;
   readonly #held = new HeldUpgrades();
-  readonly #pass: (late: LateUpgrade) => void;
+  readonly #owner: Pick<UpgradeIntakeOwner, "hasHandedOver" | "passOn" | "handshakeFailed">;
   /** Set if the options have limits of admission. */
   readonly #admission: AdmissionControl | undefined;
   readonly #routes: UpgradeRoutes;
@@ -77,10 +81,10 @@ export class UpgradeIntake {
   /** @param actors names of the actor modules besides the default one */
   constructor(settings: Settings, actors: readonly string[], owner: UpgradeIntakeOwner) {
     const { connection, limits } = settings;
-    const { moves, life, pool, addressPrefix, passOn, handshakeFailed, acceptFailed } = owner;
+    const { moves, life, pool, addressPrefix, handshakeFailed, acceptFailed } = owner;
     this.#actors = actors;
     this.#life = life;
-    this.#pass = passOn;
+    this.#owner = owner;
     this.#descriptors = new DescriptorWatch(acceptFailed);
     const admission = AdmissionControl.isNeeded(limits) ? new AdmissionControl(limits, pool) : undefined;
     this.#admission = admission;
@@ -190,7 +194,7 @@ export class UpgradeIntake {
     this.#held.release(phase);
     if (phase === "open") return;
     this.sockets.passIdleOn(({ handle, bytes }, listener) => {
-      this.#pass({ descriptor: bringToRest(handle), listener, bytes });
+      this.#owner.passOn({ descriptor: bringToRest(handle), listener, bytes });
     });
   }
 
@@ -200,22 +204,37 @@ export class UpgradeIntake {
     const listener = server && this.sockets.nameOf(server);
     const taken = listener === undefined ? undefined : takeUnanswered(handshake);
     if (listener === undefined || taken === undefined) return false;
-    this.#pass({ descriptor: bringToRest(taken.handle), listener, bytes: taken.bytes });
+    this.#owner.passOn({ descriptor: bringToRest(taken.handle), listener, bytes: taken.bytes });
     return true;
   }
 
-  /** Passes a socket of a shard on to the process that has taken over. The socket belongs to this function. */
-  passOnFrom({ listenerId, bytes }: Omit<LateSocket, "socket">, descriptor: number): void {
-    const listener = this.#shardPorts.nameOf(listenerId);
-    if (listener === undefined) closePassed(descriptor);
-    else this.#pass({ descriptor, listener, bytes });
+  /**
+   * A shard has given up a socket: for the process that has taken over, or for the next thread of the shard. The socket
+   * belongs to this function.
+   *
+   * @param estate list of what the shard owns past Node; undefined without io_uring
+   */
+  lateUpgrade(late: LateSocket, estate: SharedArrayBuffer | undefined): void {
+    const descriptor = numberOf(late.socket, estate);
+    if (descriptor === undefined) return;
+    if (this.#owner.hasHandedOver()) this.#passOnFrom(late, descriptor);
+    else this.#placeAgain(late, descriptor);
   }
 
-  /** Gives a socket of a thread that was replaced to a shard again. The socket belongs to this function. */
-  placeAgain({ listenerId, bytes }: Omit<LateSocket, "socket">, descriptor: number): void {
-    const socket = ownedSocketAt(descriptor);
-    if (bytes.length > 0) socket.unshift(bytes);
-    this.#shardPorts.adopt(socket, listenerId);
+  #passOnFrom({ listenerId, bytes }: LateSocket, descriptor: number): void {
+    const listener = this.#shardPorts.nameOf(listenerId);
+    if (listener === undefined) closePassed(descriptor);
+    else this.#owner.passOn({ descriptor, listener, bytes });
+  }
+
+  #placeAgain({ listenerId, bytes }: LateSocket, descriptor: number): void {
+    try {
+      const socket = ownedSocketAt(descriptor);
+      if (bytes.length > 0) socket.unshift(bytes);
+      this.#shardPorts.adopt(socket, listenerId);
+    } catch (error) {
+      this.#owner.handshakeFailed(error as Error);
+    }
   }
 
   /** Counters of upgrades in the main thread. */
@@ -249,4 +268,11 @@ export class UpgradeIntake {
     this.#routes.removeRoutes();
     this.#mainPorts.closeAllConnections();
   }
+}
+
+/** Returns the number of a socket that a shard has given up; undefined if the socket was closed with its thread. */
+function numberOf(socket: BareSocket, estate: SharedArrayBuffer | undefined): number | undefined {
+  if ("handle" in socket) return keepHandle(socket.handle);
+  const { descriptor } = socket;
+  return estate === undefined || claimDescriptor(estate, descriptor) ? descriptor : undefined;
 }

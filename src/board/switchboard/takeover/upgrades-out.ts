@@ -6,9 +6,7 @@
 import type { Socket } from "node:net";
 import { within } from "../../../runtime/scheduling/within.ts";
 import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
-import { claimDescriptor } from "../../../wire/native/estate/settlement.ts";
-import { closePassed, keepHandle, socketAt } from "../../../wire/passing/passed-sockets.ts";
-import type { BareSocket } from "../../../wire/transport/transport.ts";
+import { closePassed, socketAt } from "../../../wire/passing/passed-sockets.ts";
 import { refuseUpgrade } from "../../../wire/upgrade/response.ts";
 import { type LateUpgrade, LEFT_BEHIND } from "../../accept/late-upgrade.ts";
 import type { OtherProcess } from "../../takeover/messages.ts";
@@ -21,13 +19,6 @@ export interface TakeUpgradeQuestion extends Omit<LateUpgrade, "descriptor"> {
 
 export function isTakeUpgrade(question: unknown): question is TakeUpgradeQuestion {
   return (question as { readonly kind?: unknown } | undefined)?.kind === "takeUpgrade";
-}
-
-/** Returns the number of a socket that a shard has given up; undefined if the socket was closed with its thread. */
-export function numberOf(socket: BareSocket, estate: SharedArrayBuffer | undefined): number | undefined {
-  if ("handle" in socket) return keepHandle(socket.handle);
-  const { descriptor } = socket;
-  return estate === undefined || claimDescriptor(estate, descriptor) ? descriptor : undefined;
 }
 
 /** Sockets that the other process hasn't confirmed, at most. The others wait here. */
