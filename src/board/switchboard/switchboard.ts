@@ -3,13 +3,11 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo, Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
 import { type Address, checkAddress } from "../../runtime/actor/address.ts";
 import type { PublishOptions } from "../../runtime/actor/context/actor-context.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
 import { type AskOptions, cloneMail, type TellResult } from "../../runtime/actor/mail.ts";
-import { within } from "../../runtime/scheduling/within.ts";
 import { sumUpgrades } from "../../runtime/stats/upgrade-counters.ts";
 import type { PresenceStats } from "../../runtime/streams/engine.ts";
 import type { HistoryPage, PresenceMember, ReadHistoryOptions } from "../../runtime/streams/topic-memory.ts";
@@ -23,6 +21,7 @@ import type { TlsOptions } from "../accept/tls-settings.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
 import { BoardHub } from "./board-hub.ts";
 import { BoardLife } from "./board-life.ts";
+import { closeParts } from "./closing.ts";
 import type { NodeStatus } from "./cluster/node-list.ts";
 import { EventAnnouncer } from "./event-announcer.ts";
 import type { SwitchboardEvents } from "./events.ts";
@@ -54,8 +53,6 @@ import { checkSurveyOptions, type SurveyAnswer, type SurveyOptions } from "./sur
 import { BoardTakeover, checkTakeover } from "./takeover/board-takeover.ts";
 
 const NO_OPTIONS: AttachOptions = {};
-/** Time that `close` leaves for the end of the engine when requests of HTTP servers take long, in ms. */
-const ENGINE_END_MS = 1_000;
 
 /**
  * One WebSocket server on every core: it takes upgrades in the main thread, moves or relays their sockets to shards,
@@ -445,38 +442,20 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     return handleSignals(signals, () => void this.close(close));
   }
 
-  async #close({ readinessDelayMs, ...settings }: CloseSettings): Promise<ShutdownCounts> {
+  async #close(settings: CloseSettings): Promise<ShutdownCounts> {
     // An error of a listener is its own: the board closes all the same.
     queueMicrotask(() => this.emit("closing"));
-    this.#moves.stop();
-    if (readinessDelayMs > 0) await delay(readinessDelayMs);
-    const deadline = performance.now() + settings.timeoutMs;
-    await this.#takeover?.close();
-    await this.#intake.close(settings.timeoutMs);
-    const timeoutMs = Math.max(0, deadline - performance.now());
-    const counts = await this.#pool.close({ ...settings, timeoutMs }, () => this.#requestsEnd(deadline));
-    await this.#takeover?.passedOn();
-    this.#hub.topics.close();
-    this.#takeover?.leave();
-    this.#life.ended();
-    this.#intake.end();
+    const parts = {
+      life: this.#life,
+      moves: this.#moves,
+      intake: this.#intake,
+      pool: this.#pool,
+      hub: this.#hub,
+      takeover: this.#takeover,
+    };
+    const counts = await closeParts(parts, settings);
     queueMicrotask(() => this.emit("closed", counts));
     return counts;
-  }
-
-  /**
-   * Waits for requests under way, here and in an older process, which may still publish and ask, and for the engine's
-   * answers to them. After that, the board knows no engine and no node.
-   */
-  async #requestsEnd(deadline: number): Promise<void> {
-    const limitMs = Math.max(0, deadline - performance.now() - ENGINE_END_MS);
-    const over = Promise.all([this.#intake.sockets.answered(), this.#takeover?.unneeded()]);
-    await within(
-      limitMs,
-      over.then(() => this.#hub.topics.answered()),
-    );
-    this.#hub.topics.closing();
-    this.#hub.cluster.close();
   }
 
   #shardReplaced(shard: number): void {
