@@ -144,21 +144,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       pool: this.#pool,
       intake: this.#intake,
       hub: this.#hub,
-      takenOver: (result) => this.emit("takenOver", result),
-      takeoverFailed: (error) => {
-        this.#events.announce("takeoverFailed", error);
-        void this.close({ timeoutMs: 0 });
-      },
-      successorFailed: (failure) => this.#events.announce("successorFailed", failure),
-      passOnFailed: (error) => this.#events.handshakeFailed(error),
-      cannotWait: (error) => this.#events.announce("takeoverUnavailable", error),
+      events: this.#events,
       handingOver: () => this.emit("handingOver"),
-      programStateLeft: (error) => this.#events.announce("programStateLeft", error),
-      historyLeft: (left) => this.#events.historyLeft(left),
-      handedOver: (result) => {
-        this.emit("handedOver", result);
-        void this.close({ code: CloseCode.serviceRestart, timeoutMs: 30_000 });
-      },
+      end: (options) => void this.close(options),
     });
     try {
       await this.#takeover.begin();

@@ -4,20 +4,22 @@
  */
 import { SwitchboardError } from "../../../errors.ts";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
-import type { LeftBehind } from "../../../runtime/streams/takeover.ts";
 import { whyNoPassing } from "../../../wire/native/pass-descriptors.ts";
 import type { Channel } from "../../../wire/passing/channel.ts";
 import { connectChannel } from "../../../wire/passing/connect-channel.ts";
 import { HandleChannel } from "../../../wire/passing/handle-channel.ts";
 import { closePassed, holdsByNumber } from "../../../wire/passing/passed-sockets.ts";
 import { findPredecessor, isSupervised, tellGives, tellGoesOn, tellHas } from "../../../wire/passing/supervised.ts";
+import { CloseCode } from "../../../wire/protocol/close-code.ts";
 import { canMoveSockets } from "../../../wire/transport/handoff.ts";
 import type { LateUpgrade } from "../../accept/late-upgrade.ts";
 import type { HandOverResult } from "../../takeover/predecessor.ts";
 import { takeOver, Unanswered } from "../../takeover/successor.ts";
 import { checkTakeoverPath } from "../../takeover/takeover-directory.ts";
 import { TakeoverServer } from "../../takeover/takeover-server.ts";
-import type { HandedOver, SuccessorFailure, TakenOver } from "../events.ts";
+import type { EventAnnouncer } from "../event-announcer.ts";
+import type { SwitchboardEvents } from "../events.ts";
+import type { CloseOptions } from "../options/close-options.ts";
 import type { TakeoverSettings } from "../options/takeover-options.ts";
 import { BoardSink } from "./board-sink.ts";
 import { BoardSource, type TakeoverParts } from "./board-source.ts";
@@ -25,25 +27,15 @@ import { HAND_OVER } from "./limits.ts";
 import { type TakeUpgradeQuestion, UpgradesOut } from "./upgrades-out.ts";
 
 export interface BoardTakeoverOwner extends TakeoverParts {
-  /** Everything has come from another process. */
-  takenOver(result: TakenOver): void;
-  /** The takeover from another process has failed after it began: this board is to end. */
-  takeoverFailed(error: Error): void;
-  /** Another process wanted to take over and couldn't. Everything goes on here. */
-  successorFailed(failure: SuccessorFailure): void;
+  readonly events: EventAnnouncer;
   /** All connections are about to be stopped for another process. `successorFailed` or `handedOver` follows. */
   handingOver(): void;
-  /** The takeover goes on without what the main program was to give. */
-  programStateLeft(error: Error): void;
-  /** Publications stayed behind. `handedOver` follows. */
-  historyLeft(left: LeftBehind): void;
-  /** Everything that could go is in another process: this board is to end. */
-  handedOver(result: HandedOver): void;
-  /** A socket that came too late couldn't be passed on to the process that has taken over. */
-  passOnFailed(error: Error): void;
-  /** The board can't wait at the path: no process can take over now. It tries again. */
-  cannotWait(error: Error): void;
+  /** Closes this board: everything that could go is in another process, or the takeover from another has failed. */
+  end(options: CloseOptions): void;
 }
+
+/** Time that the connections that couldn't go to another process have to close, in ms. */
+const END_MS = 30_000;
 
 /** Time in ms after which a board tries again to wait at the path. */
 const WAIT_AGAIN_MS = 1_000;
@@ -149,12 +141,13 @@ export class BoardTakeover {
         this.#left = left;
         if (isSupervised(this.#path)) tellHas(result.connections, !result.predecessorDied);
         const { unclaimed } = this.#owner.intake.sockets;
-        this.#owner.takenOver({ ...result, unclaimed, ms: performance.now() - startedAt });
+        this.#announce("takenOver", { ...result, unclaimed, ms: performance.now() - startedAt });
       },
       (error: Error) => {
         this.#owner.intake.sockets.disinherited(error);
-        if (isWelcome) this.#owner.takeoverFailed(error);
-        else welcome.reject(error);
+        if (!isWelcome) return welcome.reject(error);
+        this.#announce("takeoverFailed", error);
+        this.#owner.end({ timeoutMs: 0 });
       },
     );
     await welcome.promise;
@@ -226,21 +219,23 @@ export class BoardTakeover {
     try {
       await this.#awaitSuccessor();
     } catch (error) {
-      this.#owner.cannotWait(error as Error);
+      // No process can take over now.
+      this.#announce("takeoverUnavailable", error as Error);
       setTimeout(() => void this.#awaitOrTryAgain(), WAIT_AGAIN_MS).unref();
     }
   }
 
   async #awaitSuccessor(): Promise<void> {
     if (this.#isClosed) return;
-    const { pool, intake, hub, programStateLeft } = this.#owner;
+    const { pool, intake, hub } = this.#owner;
     const format = await hub.topics.stateFormat();
     let successor = 0;
     const suspending = (): void => {
       if (isSupervised(this.#path)) tellGives(successor);
       this.#owner.handingOver();
     };
-    const program = { give: this.#program.give, left: programStateLeft };
+    const left = (error: Error): void => this.#announce("programStateLeft", error);
+    const program = { give: this.#program.give, left };
     const source = new BoardSource({ pool, intake, hub, suspending, program }, format);
     let startedAt = performance.now();
     let over = Promise.withResolvers<void>();
@@ -265,15 +260,22 @@ export class BoardTakeover {
     if (result.outcome !== "handedOver") {
       const wasRefused = result.outcome === "refused";
       if (!wasRefused && isSupervised(this.#path)) tellGoesOn(result.connections);
-      this.#owner.successorFailed({ pid, error: result.error, wasRefused, lost: wasRefused ? 0 : result.connections });
+      const lost = wasRefused ? 0 : result.connections;
+      this.#announce("successorFailed", { pid, error: result.error, wasRefused, lost });
       return;
     }
     const { connections, isSilent } = result;
     const { pauseMs } = source;
-    this.#upgradesOut = new UpgradesOut(result.other, this.#owner.intake.counters, this.#owner.passOnFailed);
+    const { events, intake } = this.#owner;
+    this.#upgradesOut = new UpgradesOut(result.other, intake.counters, events.handshakeFailed);
     this.#successor = result;
     const left = await source.handedOver((publish) => this.published(publish));
-    if (left !== undefined && left.topics > 0) this.#owner.historyLeft(left);
-    this.#owner.handedOver({ pid, connections, isSilent, pauseMs, ms: performance.now() - startedAt });
+    if (left !== undefined && left.topics > 0) events.historyLeft(left);
+    this.#announce("handedOver", { pid, connections, isSilent, pauseMs, ms: performance.now() - startedAt });
+    this.#owner.end({ code: CloseCode.serviceRestart, timeoutMs: END_MS });
+  }
+
+  #announce<Name extends keyof SwitchboardEvents>(name: Name, detail: SwitchboardEvents[Name][0] & object): void {
+    this.#owner.events.announce(name, detail);
   }
 }
