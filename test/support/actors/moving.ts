@@ -57,7 +57,7 @@ export default class Moving extends Actor {
         this.send("suspending");
         return new Promise((resolve) => held.push(() => resolve({ ...state, plan: "" })));
       case "async":
-        return new Promise((resolve) => setTimeout(() => resolve(state), 20));
+        return new Promise((resolve) => setImmediate(() => resolve(state)));
       default:
         return state;
     }
@@ -72,7 +72,7 @@ export default class Moving extends Actor {
   }
 
   async #failLater(): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setImmediate(resolve));
     throw new Error("resumed rejects");
   }
 
@@ -85,11 +85,6 @@ export default class Moving extends Actor {
         return;
       case "log":
         this.send(this.#log.join(", "));
-        return;
-      case "wait":
-        this.send("waiting");
-        await new Promise((resolve) => setTimeout(resolve, Number(argument)));
-        this.send("waited");
         return;
       case "hold":
         this.send("holding");
@@ -111,7 +106,7 @@ export default class Moving extends Actor {
         this.report(Number(argument));
         this.send("asked");
         // The order to move comes while this handler runs.
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await new Promise<void>((resolve) => held.push(resolve));
         return;
       case "uncloneable":
         this.after(60_000, "late", { told: () => {} });
