@@ -56,8 +56,11 @@ describe.skipIf(missingUring !== undefined)("a UringTransport", () => {
       transport.start(recorder);
       return recorder;
     });
-    // The kernel waits for all of them.
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    // The kernel waits for all of them once a later one receives.
+    const [last, later] = [new Recorder(), await open()];
+    later.transport.start(last);
+    later.peer.write("last");
+    await last.called("received");
     for (const [index, { peer }] of pairs.entries()) peer.write(`from ${index}`);
     await Promise.all(recorders.map((recorder) => recorder.called("received")));
     expect(recorders.map(({ bytes }) => String(bytes))).toEqual(pairs.map((_, index) => `from ${index}`));
