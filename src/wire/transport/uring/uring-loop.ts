@@ -16,8 +16,11 @@ const MAX_GATHERED = 16;
  * would stand still while the thread works, and the thread while they do.
  */
 const CONNECTIONS_PER_GATHERED = 4;
-/** Number of turns that don't gather after one that got less than half of what it waited for, and after a connection has opened. */
-const TURNS_IN_VAIN = 32;
+/**
+ * Largest number of turns that don't gather after one that got less than half of what it waited for. The first is 1,
+ * each of the next in a row twice the one before. After a connection has opened, it is the largest.
+ */
+const MAX_TURNS_IN_VAIN = 32;
 
 /** A sender that must know that a batch of sends is done. */
 export interface Unsettled {
@@ -53,8 +56,9 @@ export class UringLoop {
   #completions = 0;
   /** Number of slots that were taken until the last turn. */
   #slotsTaken = 0;
-  /** Number of turns until the next that may gather. */
+  /** Number of turns until the next that may gather, and the same for the next that gathers in vain. */
   #turnsToGather = 0;
+  #turnsInVain = 1;
   #closed = false;
   #unsettled: Unsettled[] = [];
   /** Receivers for which the kernel had no buffer, the one that has waited longest first. */
@@ -130,8 +134,18 @@ export class UringLoop {
     const most = Math.min(Math.floor(this.ring.slots / CONNECTIONS_PER_GATHERED), MAX_GATHERED);
     const gather = this.#mayGather() ? most : 0;
     this.#completions = this.ring.turn(gather);
-    if (this.#completions < gather / 2) this.#turnsToGather = TURNS_IN_VAIN;
+    if (gather > 0) this.#judge(this.#completions >= gather / 2);
     return this.#completions;
+  }
+
+  /** Decides when to gather again. */
+  #judge(wasWorthIt: boolean): void {
+    if (wasWorthIt) {
+      this.#turnsInVain = 1;
+      return;
+    }
+    this.#turnsToGather = this.#turnsInVain;
+    this.#turnsInVain = Math.min(this.#turnsInVain * 2, MAX_TURNS_IN_VAIN);
   }
 
   /** True if the last turn had several completions, and nothing waits for this one. */
@@ -139,7 +153,7 @@ export class UringLoop {
     const { slotsTaken } = this.ring;
     if (slotsTaken !== this.#slotsTaken) {
       this.#slotsTaken = slotsTaken;
-      this.#turnsToGather = TURNS_IN_VAIN;
+      this.#turnsToGather = MAX_TURNS_IN_VAIN;
     }
     if (this.#turnsToGather > 0) {
       this.#turnsToGather--;
