@@ -111,8 +111,6 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
   #events = 0;
   #messageBytes = 0;
   #decoding = false;
-  /** Number of messages of this read. The counters, which lie in memory that threads share, are told once. */
-  #taken = 0;
   /** True if messages may stay in memory of the transport. */
   #borrows = false;
   /** False once our close frame is queued: messages are then decoded and dropped. */
@@ -278,7 +276,6 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
   }
 
   #decodeAll(): void {
-    this.#taken = 0;
     while (!this.#over) {
       if (this.#wantsMessages && this.#messages.full) this.#hold(MAILBOX_FULL);
       if (this.#isTurnOver()) this.#hold(TURN_OVER);
@@ -303,12 +300,11 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
         this.#owner.controlReceived(event);
       }
     }
-    if (this.#taken > 0) this.#host.counters.add("messagesReceived", this.#taken);
   }
 
   #take(message: Message): void {
     if (!this.#wantsMessages) return;
-    this.#taken++;
+    this.#host.counters.add("messagesReceived");
     this.#messages.deliver(message);
   }
 
