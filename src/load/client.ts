@@ -3,7 +3,7 @@ import { createConnection, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { beginHandshake, type ClientHandshake } from "../wire/handshake/client.ts";
 import { writeBelowQueue } from "../wire/node-internals/net.ts";
-import { Decoder } from "../wire/protocol/decoder.ts";
+import { Decoder } from "../wire/protocol/decoding/decoder.ts";
 import type { CompressionOptions } from "../wire/protocol/deflate/compression.ts";
 import { Inflater } from "../wire/protocol/deflate/inflater.ts";
 import { encodeClose, encodeFrame, type Frame } from "../wire/protocol/frame.ts";

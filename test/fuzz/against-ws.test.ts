@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { SESSION_LIMITS, session } from "../wire/protocol/sessions.ts";
+import { SESSION_LIMITS, session } from "../wire/protocol/decoding/sessions.ts";
 import { judge } from "./verdict.ts";
 
 type Mutation = { readonly at: number; readonly value: number; readonly what: "flip" | "insert" | "remove" | "cut" };

@@ -1,7 +1,7 @@
 /** Decodes a session with the decoder of this project. Used by `verdict.ts`. */
-import { Decoder } from "../../src/wire/protocol/decoder.ts";
+import { Decoder } from "../../src/wire/protocol/decoding/decoder.ts";
 import { Inflater } from "../../src/wire/protocol/deflate/inflater.ts";
-import { describeEvent, type Seen } from "../wire/protocol/decoding.ts";
+import { describeEvent, type Seen } from "../wire/protocol/decoding/decoding.ts";
 import { type Limits, reads, type Session } from "./session.ts";
 
 /** A compressed message as our decoder saw it. */

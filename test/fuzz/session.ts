@@ -1,5 +1,5 @@
 /** A session of the fuzzer: its type, its hex form, and its split into reads. */
-import type { DecoderOptions } from "../../src/wire/protocol/decoder.ts";
+import type { DecoderOptions } from "../../src/wire/protocol/decoding/decoder.ts";
 import type { Role } from "../../src/wire/protocol/role.ts";
 import { Random } from "./random.ts";
 

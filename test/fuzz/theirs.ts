@@ -1,7 +1,7 @@
 /** Decodes a session with the Receiver of ws. Used by `verdict.ts`. */
 import type { Writable } from "node:stream";
 import * as ws from "ws";
-import { type Seen, seenClose } from "../wire/protocol/decoding.ts";
+import { type Seen, seenClose } from "../wire/protocol/decoding/decoding.ts";
 import type { Limits, Session } from "./session.ts";
 
 /** The parts of `ws` that correspond to our decoder. The types of `ws` leave them out. */

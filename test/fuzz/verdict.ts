@@ -1,7 +1,7 @@
 /** Compares both decoders on one session, and knows their accepted differences. Used by the fuzzer. */
 import { isDeepStrictEqual } from "node:util";
 import { constants, inflateRawSync } from "node:zlib";
-import type { Seen } from "../wire/protocol/decoding.ts";
+import type { Seen } from "../wire/protocol/decoding/decoding.ts";
 import { decodeOurs, type Inflation, type Ours } from "./ours.ts";
 import { type Agreement, LIMITS, type Limits, type Session } from "./session.ts";
 import { decodeTheirs, type Theirs } from "./theirs.ts";

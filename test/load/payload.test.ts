@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Payload } from "../../src/load/payload.ts";
-import { Decoder } from "../../src/wire/protocol/decoder.ts";
+import { Decoder } from "../../src/wire/protocol/decoding/decoder.ts";
 import type { Message } from "../../src/wire/protocol/message.ts";
 
 const lengths = [0, 1, 3, 4, 5, 6, 20, 40, 41, 125, 126, 4096, 65_535, 65_536];

@@ -14,7 +14,7 @@ import {
   LOST,
   lingerMs,
 } from "../../wire/protocol/close-handshake.ts";
-import { Decoder } from "../../wire/protocol/decoder.ts";
+import { Decoder } from "../../wire/protocol/decoding/decoder.ts";
 import type { DeflateAgreement } from "../../wire/protocol/deflate/compression.ts";
 import type { Deflater } from "../../wire/protocol/deflate/deflater.ts";
 import { Inflater } from "../../wire/protocol/deflate/inflater.ts";

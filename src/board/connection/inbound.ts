@@ -4,7 +4,7 @@
 import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Timed, TimerWheel } from "../../runtime/scheduling/timer-wheel.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
-import type { Decoder, DecoderEvent, DecoderState } from "../../wire/protocol/decoder.ts";
+import type { Decoder, DecoderEvent, DecoderState } from "../../wire/protocol/decoding/decoder.ts";
 import type { Heartbeat, HeartbeatState } from "../../wire/protocol/heartbeat.ts";
 import type { LentMemory, Message } from "../../wire/protocol/message.ts";
 import type { Transport, TransportReceiver } from "../../wire/transport/transport.ts";

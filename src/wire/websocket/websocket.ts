@@ -16,7 +16,8 @@ import {
   LOST,
   lingerMs,
 } from "../protocol/close-handshake.ts";
-import { type Close, Decoder, type Ping, type Pong } from "../protocol/decoder.ts";
+import type { Close, Ping, Pong } from "../protocol/decoding/control-event.ts";
+import { Decoder } from "../protocol/decoding/decoder.ts";
 import { Inflater } from "../protocol/deflate/inflater.ts";
 import { encodeClose, encodeFrame } from "../protocol/frame.ts";
 import { type Message, type Sendable, toFrame } from "../protocol/message.ts";

@@ -5,7 +5,7 @@ import type { RateOptions } from "../../../src/board/connection/rate-limit.ts";
 import { FairScheduler } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
 import { Counters } from "../../../src/runtime/stats/counters.ts";
-import { Decoder } from "../../../src/wire/protocol/decoder.ts";
+import { Decoder } from "../../../src/wire/protocol/decoding/decoder.ts";
 import { Inflater } from "../../../src/wire/protocol/deflate/inflater.ts";
 import { Heartbeat } from "../../../src/wire/protocol/heartbeat.ts";
 import type { Message } from "../../../src/wire/protocol/message.ts";

@@ -4,7 +4,7 @@ import { Inbound } from "../../../src/board/connection/inbound.ts";
 import { FairScheduler, TURN_MS } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
 import { Counters } from "../../../src/runtime/stats/counters.ts";
-import { Decoder } from "../../../src/wire/protocol/decoder.ts";
+import { Decoder } from "../../../src/wire/protocol/decoding/decoder.ts";
 import { Inflater } from "../../../src/wire/protocol/deflate/inflater.ts";
 import { Heartbeat } from "../../../src/wire/protocol/heartbeat.ts";
 import type { Message } from "../../../src/wire/protocol/message.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { CloseCode, isWireCloseCode, MAX_REASON_BYTES } from "../../../src/wire/protocol/close-code.ts";
 import { clientFrame, close } from "../../support/frames.ts";
-import { decode, seenClose, seenViolation } from "./decoding.ts";
+import { decode, seenClose, seenViolation } from "./decoding/decoding.ts";
 
 const ranges = [
   [0, 999, false, "below the protocol's codes"],

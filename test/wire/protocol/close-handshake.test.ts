@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { closedByPeer, failed, lingerMs } from "../../../src/wire/protocol/close-handshake.ts";
 import type { Frame } from "../../../src/wire/protocol/frame.ts";
-import { decode, seenClose } from "./decoding.ts";
+import { decode, seenClose } from "./decoding/decoding.ts";
 
 /** The close frame of a server, as the other end reads it. */
 function read(frame: Frame | undefined): unknown {

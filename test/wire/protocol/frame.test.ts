@@ -4,7 +4,7 @@ import { encodeClose, encodeFrame, encodeText, headerBytes, writeHeader } from "
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";
 import { codePoint } from "../../support/code-points.ts";
 import { clientFrame, parseServerFrame } from "../../support/frames.ts";
-import { decode, hex, pattern, wireBytes } from "./decoding.ts";
+import { decode, hex, pattern, wireBytes } from "./decoding/decoding.ts";
 
 /** Parses the one frame that these bytes are, and fails when there is more or less. */
 function parse(bytes: Buffer): { opcode: number; payload: Buffer } {

@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
-import { Decoder } from "../../../src/wire/protocol/decoder.ts";
+import { Decoder } from "../../../src/wire/protocol/decoding/decoder.ts";
 import { Message, toFrame } from "../../../src/wire/protocol/message.ts";
 import { binary, continuation, parseServerFrame, text } from "../../support/frames.ts";
-import { feed, LIMITS, pattern, wireBytes } from "./decoding.ts";
+import { feed, LIMITS, pattern, wireBytes } from "./decoding/decoding.ts";
 
 /** The one message that these frames are, and that decoded from two chunks when they are cut. */
 function receive(bytes: Buffer, cutAt = bytes.length): Message {

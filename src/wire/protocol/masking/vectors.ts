@@ -1,6 +1,6 @@
 /**
- * Memory of WebAssembly: JavaScript has the vector instructions of the processor only there. `mask.ts` and `frame-run.ts`
- * work in it.
+ * Memory of WebAssembly: JavaScript has the vector instructions of the processor only there. `mask.ts` and the
+ * decoder (`frame-run.ts`) work in it.
  */
 
 /** Bytes of a page of WebAssembly's memory. */

@@ -5,7 +5,7 @@ import { Deflater, Deflaters } from "../../../../src/wire/protocol/deflate/defla
 import { encodeClose, encodeFrame, encodeText, type Frame } from "../../../../src/wire/protocol/frame.ts";
 import { Opcode } from "../../../../src/wire/protocol/opcode.ts";
 import { parseServerFrame } from "../../../support/frames.ts";
-import { pattern, wireBytes } from "../decoding.ts";
+import { pattern, wireBytes } from "../decoding/decoding.ts";
 import { createDeflater, createInflater } from "./deflating.ts";
 
 /** Bytes without repetition. */

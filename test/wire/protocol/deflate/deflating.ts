@@ -1,9 +1,9 @@
 /** Deflaters and decoder options for tests of compression. */
-import type { DecoderOptions } from "../../../../src/wire/protocol/decoder.ts";
+import type { DecoderOptions } from "../../../../src/wire/protocol/decoding/decoder.ts";
 import { DEFAULT_COMPRESSION, type DeflateAgreement } from "../../../../src/wire/protocol/deflate/compression.ts";
 import { Deflater } from "../../../../src/wire/protocol/deflate/deflater.ts";
 import { Inflater } from "../../../../src/wire/protocol/deflate/inflater.ts";
-import { LIMITS } from "../decoding.ts";
+import { LIMITS } from "../decoding/decoding.ts";
 
 type PeerAgreement = Omit<DeflateAgreement, "windowBits">;
 

@@ -7,7 +7,7 @@ import {
   tryInflate,
 } from "../../../../src/wire/protocol/deflate/inflate-stream.ts";
 import { deflateMessage } from "../../../support/deflate.ts";
-import { pattern } from "../decoding.ts";
+import { pattern } from "../decoding/decoding.ts";
 
 const NOTHING = Buffer.alloc(0);
 const KIB = 1024;

@@ -1,7 +1,7 @@
 import { constants, createDeflateRaw, deflateRawSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { deflateBomb, deflateMessage } from "../../../support/deflate.ts";
-import { pattern } from "../decoding.ts";
+import { pattern } from "../decoding/decoding.ts";
 import { createInflater } from "./deflating.ts";
 
 const MIB = 1024 * 1024;

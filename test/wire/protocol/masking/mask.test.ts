@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import * as mask from "../../../../src/wire/protocol/masking/mask.ts";
 import { createVectorMemory, keepInput } from "../../../../src/wire/protocol/masking/vectors.ts";
-import { pattern } from "../decoding.ts";
+import { pattern } from "../decoding/decoding.ts";
 
 const KEY = Uint8Array.of(0x12, 0xf4, 0x56, 0x9a);
 const UNTOUCHED = 0xee;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Decoder } from "../../../src/wire/protocol/decoder.ts";
-import { binary, clientFrame, text } from "../../support/frames.ts";
+import { Decoder } from "../../../../src/wire/protocol/decoding/decoder.ts";
+import { binary, clientFrame, text } from "../../../support/frames.ts";
 import {
   decode,
   decodeBytewise,

@@ -1,11 +1,11 @@
 import { deserialize, serialize } from "node:v8";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { Decoder, type DecoderEvent, type DecoderOptions } from "../../../src/wire/protocol/decoder.ts";
-import { deflateMessage } from "../../support/deflate.ts";
-import { clientFrame, ping, text } from "../../support/frames.ts";
+import { Decoder, type DecoderEvent, type DecoderOptions } from "../../../../src/wire/protocol/decoding/decoder.ts";
+import { deflateMessage } from "../../../support/deflate.ts";
+import { clientFrame, ping, text } from "../../../support/frames.ts";
+import { compressed } from "../deflate/deflating.ts";
 import { describeEvent, drain, feed, pattern, type Seen, seenBinary, seenPing, seenText } from "./decoding.ts";
-import { compressed } from "./deflate/deflating.ts";
 import { cuts, SESSION_LIMITS, session, split } from "./sessions.ts";
 
 /** Decodes chunks, each but the first with a decoder that goes on where the one before was saved. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { binary, clientFrame, close, continuation, ping, pong, text } from "../../support/frames.ts";
+import { binary, clientFrame, close, continuation, ping, pong, text } from "../../../support/frames.ts";
 import {
   decode,
   decodeBytewise,

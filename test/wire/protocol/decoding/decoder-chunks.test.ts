@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
-import { Decoder, type DecoderEvent } from "../../../src/wire/protocol/decoder.ts";
-import { ping, text } from "../../support/frames.ts";
+import { Decoder, type DecoderEvent } from "../../../../src/wire/protocol/decoding/decoder.ts";
+import { ping, text } from "../../../support/frames.ts";
 import { decode, decodeBytewise, describeEvent, drain, feed, LIMITS, type Seen } from "./decoding.ts";
 import { cuts, SESSION_LIMITS, session, split } from "./sessions.ts";
 

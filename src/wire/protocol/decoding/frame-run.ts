@@ -1,7 +1,7 @@
 /** Reads many short frames at once: a client that sends many small messages has several in each packet. */
 import { allocate, ownCopy } from "../allocator.ts";
+import { copies, inputMemory, inputVectors, RESULT_BYTES, type VectorMemory } from "../masking/vectors.ts";
 import { Message } from "../message.ts";
-import { copies, inputMemory, inputVectors, RESULT_BYTES, type VectorMemory } from "./vectors.ts";
 
 /** Bits for the number of frames in the result of `frames`. */
 const COUNT_BITS = 9;

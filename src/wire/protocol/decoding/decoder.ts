@@ -3,18 +3,18 @@
  * the connections of a shard, by the WebSockets of `switchboard/websocket` and by the load generator.
  */
 import { isUtf8 } from "node:buffer";
-import { allocate, ownCopy } from "./allocator.ts";
+import { allocate, ownCopy } from "../allocator.ts";
+import type { Inflater } from "../deflate/inflater.ts";
+import { EMPTY } from "../empty.ts";
+import { headerBytes, writeHeader } from "../frame.ts";
+import { NO_KEY, readKey, unmask, unmaskInPlace } from "../masking/mask.ts";
+import { type LentMemory, LentMessage, Message, messageOf } from "../message.ts";
+import { isControl, Opcode } from "../opcode.ts";
+import type { Role } from "../role.ts";
+import { type Violation, type ViolationCode, violation } from "../violation.ts";
 import { Assembly, type AssemblyState } from "./assembly.ts";
-import { CloseCode, isWireCloseCode } from "./close-code.ts";
-import type { Inflater } from "./deflate/inflater.ts";
-import { EMPTY } from "./empty.ts";
-import { headerBytes, writeHeader } from "./frame.ts";
-import { type FrameRun, readFrameRun } from "./masking/frame-run.ts";
-import { NO_KEY, readKey, unmask, unmaskInPlace } from "./masking/mask.ts";
-import { type LentMemory, LentMessage, Message, messageOf } from "./message.ts";
-import { isControl, Opcode } from "./opcode.ts";
-import type { Role } from "./role.ts";
-import { type Violation, type ViolationCode, violation } from "./violation.ts";
+import { type Close, type Ping, type Pong, readClose } from "./control-event.ts";
+import { type FrameRun, readFrameRun } from "./frame-run.ts";
 
 export interface DecoderOptions {
   /** Our end of the connection. Default: server. */
@@ -54,23 +54,6 @@ interface FrameState {
   readonly final: boolean;
   /** Masking key. */
   readonly key: number;
-}
-
-export interface Ping {
-  readonly kind: "ping";
-  readonly payload: Buffer;
-}
-
-export interface Pong {
-  readonly kind: "pong";
-  readonly payload: Buffer;
-}
-
-export interface Close {
-  readonly kind: "close";
-  /** Close code; 1005 when the frame had none. */
-  readonly code: number;
-  readonly reason: string;
 }
 
 /** One thing that a peer sent. No event follows a `close` or a `violation`. */
@@ -423,22 +406,14 @@ export class Decoder {
     return { kind: opcode === Opcode.ping ? "ping" : "pong", payload };
   }
 
-  /** Reads and checks the payload of a close frame. Source: RFC 6455 sections 5.5.1 and 7.4. */
   #readClose(payloadBytes: number, key: number): Close | Violation {
     // Nobody keeps the payload, so it needs no memory of its own.
     const { block, start } = allocate(payloadBytes);
     unmask(this.#chunk, this.#at, block, start, payloadBytes, key, 0);
-    if (payloadBytes === 1) return this.#fail("ERR_CLOSE_PAYLOAD");
-    if (payloadBytes === 0) {
-      this.#end();
-      return { kind: "close", code: CloseCode.noStatus, reason: "" };
-    }
-    const code = ((block[start] as number) << 8) | (block[start + 1] as number);
-    if (!isWireCloseCode(code)) return this.#fail("ERR_INVALID_CLOSE_CODE");
-    const reason = payloadBytes === 2 ? EMPTY : block.subarray(start + 2, start + payloadBytes);
-    if (!isUtf8(reason)) return this.#fail("ERR_INVALID_UTF8");
+    const close = readClose(block, start, payloadBytes);
+    if (typeof close === "string") return this.#fail(close);
     this.#end();
-    return { kind: "close", code, reason: reason.toString() };
+    return close;
   }
 
   #fail(code: ViolationCode): Violation {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { binary, clientFrame, continuation, ping, text } from "../../support/frames.ts";
+import { binary, clientFrame, continuation, ping, text } from "../../../support/frames.ts";
 import { decode, decodeBytewise, seenPing, seenText, seenViolation } from "./decoding.ts";
 
 const OPCODES = { text: 0x1, binary: 0x2, close: 0x8, ping: 0x9, pong: 0xa } as const;

@@ -1,10 +1,10 @@
 /** Collects the payload of one message that arrives in pieces. The decoder makes one for each such message. */
 
-import { allocateOwn } from "./allocator.ts";
-import { headerBytes, MAX_HEADER_BYTES, writeHeader } from "./frame.ts";
-import { unmask } from "./masking/mask.ts";
-import { Message } from "./message.ts";
-import { Opcode } from "./opcode.ts";
+import { allocateOwn } from "../allocator.ts";
+import { headerBytes, MAX_HEADER_BYTES, writeHeader } from "../frame.ts";
+import { unmask } from "../masking/mask.ts";
+import { Message } from "../message.ts";
+import { Opcode } from "../opcode.ts";
 import { type Utf8State, Utf8Validator } from "./utf8.ts";
 
 /** A message in progress, as plain data. */

@@ -1,11 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Decoder } from "../../../src/wire/protocol/decoder.ts";
-import { encodeFrame } from "../../../src/wire/protocol/frame.ts";
-import { maskFrame } from "../../../src/wire/protocol/masking/mask-frame.ts";
-import { Opcode } from "../../../src/wire/protocol/opcode.ts";
-import { deflateBomb, deflateMessage } from "../../support/deflate.ts";
-import { clientFrame, continuation, ping, text } from "../../support/frames.ts";
+import { Decoder } from "../../../../src/wire/protocol/decoding/decoder.ts";
+import { encodeFrame } from "../../../../src/wire/protocol/frame.ts";
+import { maskFrame } from "../../../../src/wire/protocol/masking/mask-frame.ts";
+import { Opcode } from "../../../../src/wire/protocol/opcode.ts";
+import { deflateBomb, deflateMessage } from "../../../support/deflate.ts";
+import { clientFrame, continuation, ping, text } from "../../../support/frames.ts";
+import { compressed, createDeflater, createInflater } from "../deflate/deflating.ts";
 import {
   decode,
   decodeBytewise,
@@ -18,7 +19,6 @@ import {
   seenViolation,
   wireBytes,
 } from "./decoding.ts";
-import { compressed, createDeflater, createInflater } from "./deflate/deflating.ts";
 import { cuts, split } from "./sessions.ts";
 
 const RESERVED = seenViolation("ERR_RESERVED_BITS", 1002);

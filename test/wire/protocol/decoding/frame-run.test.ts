@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { Decoder, type DecoderEvent } from "../../../../src/wire/protocol/decoder.ts";
-import { readFrameRun } from "../../../../src/wire/protocol/masking/frame-run.ts";
+import { Decoder, type DecoderEvent } from "../../../../src/wire/protocol/decoding/decoder.ts";
+import { readFrameRun } from "../../../../src/wire/protocol/decoding/frame-run.ts";
 import { createVectorMemory, keepInput } from "../../../../src/wire/protocol/masking/vectors.ts";
 import { Message } from "../../../../src/wire/protocol/message.ts";
 import { binary, clientFrame, ping, text } from "../../../support/frames.ts";
-import { describeEvent, drain, LIMITS, type Seen, seenText } from "../decoding.ts";
+import { describeEvent, drain, LIMITS, type Seen, seenText } from "./decoding.ts";
 
 const key = fc.uint8Array({ minLength: 4, maxLength: 4 }).map((bytes) => Buffer.from(bytes));
 const short = fc

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Decoder } from "../../../src/wire/protocol/decoder.ts";
-import { codePoint } from "../../support/code-points.ts";
-import { binary, clientFrame, continuation, ping, text } from "../../support/frames.ts";
+import { Decoder } from "../../../../src/wire/protocol/decoding/decoder.ts";
+import { codePoint } from "../../../support/code-points.ts";
+import { binary, clientFrame, continuation, ping, text } from "../../../support/frames.ts";
 import {
   decode,
   decodeBytewise,

@@ -1,7 +1,7 @@
 /** Runs a decoder over frames and describes its events. Used by the tests of the decoder and the fuzzer. */
-import { Decoder, type DecoderEvent, type DecoderOptions } from "../../../src/wire/protocol/decoder.ts";
-import type { Frame } from "../../../src/wire/protocol/frame.ts";
-import type { ViolationCode } from "../../../src/wire/protocol/violation.ts";
+import { Decoder, type DecoderEvent, type DecoderOptions } from "../../../../src/wire/protocol/decoding/decoder.ts";
+import type { Frame } from "../../../../src/wire/protocol/frame.ts";
+import type { ViolationCode } from "../../../../src/wire/protocol/violation.ts";
 
 /** An event as plain data, so that whole sequences compare with `toEqual`. Payloads are in hex. */
 export type Seen =

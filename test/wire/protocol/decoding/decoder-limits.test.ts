@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import { Decoder } from "../../../src/wire/protocol/decoder.ts";
-import { binary, clientFrame, continuation, ping, text } from "../../support/frames.ts";
+import { Decoder } from "../../../../src/wire/protocol/decoding/decoder.ts";
+import { binary, clientFrame, continuation, ping, text } from "../../../support/frames.ts";
 import { decode, feed, pattern, seenBinary, seenPing, seenText, seenViolation } from "./decoding.ts";
 
 const TOO_BIG = seenViolation("ERR_MESSAGE_TOO_BIG", 1009);

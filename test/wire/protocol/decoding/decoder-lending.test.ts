@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { Decoder } from "../../../src/wire/protocol/decoder.ts";
-import { LentMessage, Message, toFrame } from "../../../src/wire/protocol/message.ts";
-import { binary, parseServerFrame, text } from "../../support/frames.ts";
+import { Decoder } from "../../../../src/wire/protocol/decoding/decoder.ts";
+import { LentMessage, Message, toFrame } from "../../../../src/wire/protocol/message.ts";
+import { binary, parseServerFrame, text } from "../../../support/frames.ts";
 import { LIMITS, pattern, wireBytes } from "./decoding.ts";
 
 /** Memory of a transport that counts its holders, and is overwritten when the last one has released it. */

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
-import { Assembly } from "../../../src/wire/protocol/assembly.ts";
-import { readKey } from "../../../src/wire/protocol/masking/mask.ts";
-import { Opcode } from "../../../src/wire/protocol/opcode.ts";
+import { Assembly } from "../../../../src/wire/protocol/decoding/assembly.ts";
+import { readKey } from "../../../../src/wire/protocol/masking/mask.ts";
+import { Opcode } from "../../../../src/wire/protocol/opcode.ts";
 import { pattern } from "./decoding.ts";
 
 const KEY = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Utf8Validator } from "../../../src/wire/protocol/utf8.ts";
-import { codePoint } from "../../support/code-points.ts";
+import { Utf8Validator } from "../../../../src/wire/protocol/decoding/utf8.ts";
+import { codePoint } from "../../../support/code-points.ts";
 
 const strict = new TextDecoder("utf-8", { fatal: true });
 

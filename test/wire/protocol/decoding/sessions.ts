@@ -1,8 +1,8 @@
 /** Random streams of frames with their events, for property tests of the decoder. */
 import fc from "fast-check";
-import type { DecoderOptions } from "../../../src/wire/protocol/decoder.ts";
-import { codePoint } from "../../support/code-points.ts";
-import { binary, clientFrame, close, continuation, ping, text } from "../../support/frames.ts";
+import type { DecoderOptions } from "../../../../src/wire/protocol/decoding/decoder.ts";
+import { codePoint } from "../../../support/code-points.ts";
+import { binary, clientFrame, close, continuation, ping, text } from "../../../support/frames.ts";
 import { type Seen, seenClose, seenViolation } from "./decoding.ts";
 
 /** A client's stream, and the events that a server must decode from it. */
