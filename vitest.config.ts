@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./test/support/longest-first.ts";
 
 // Tests start some thousand threads and programs, and each loads the sources. With the code that V8 has made for the
 // first of them, each of the others takes half the CPU time to start.
@@ -15,8 +16,9 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     // Threads of the pool under test are real threads: one process for each test file keeps descriptor and memory counts apart.
     pool: "forks",
-    // Most tests wait for something most of the time: on two cores three files at once take half as long as one after the other.
-    maxWorkers: Math.max(3, availableParallelism()),
+    // Most tests wait for something most of the time: four files at once keep two cores busy.
+    maxWorkers: 2 * availableParallelism(),
+    sequence: { sequencer: LongestFirst },
     setupFiles: ["test/support/patience.ts"],
     // They only end tests that would never end.
     testTimeout: 120_000,
