@@ -30,6 +30,8 @@ export async function startBoard(options: TestBoardOptions = {}): Promise<{ boar
     await board.close({ timeoutMs: 0 });
   });
   const handshake = attach.tls === undefined && attach.accept !== "shard" ? { handshake: "main" as const } : {};
-  const { port } = await board.listen({ port: 0, host: "127.0.0.1", ...handshake, ...attach });
+  // A client that a test keeps waiting must outlast a standstill of a busy test machine.
+  const handshakeTimeoutMs = 120_000;
+  const { port } = await board.listen({ port: 0, host: "127.0.0.1", handshakeTimeoutMs, ...handshake, ...attach });
   return { board, port };
 }
