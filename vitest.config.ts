@@ -16,8 +16,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     // Threads of the pool under test are real threads: one process for each test file keeps descriptor and memory counts apart.
     pool: "forks",
-    // Most tests wait for something most of the time: four files at once keep two cores busy.
-    maxWorkers: 2 * availableParallelism(),
+    // Most tests wait for something most of the time: on two cores three files at once take half as long as one after the other.
+    maxWorkers: Math.max(3, availableParallelism()),
     sequence: { sequencer: LongestFirst },
     setupFiles: ["test/support/patience.ts"],
     // They only end tests that would never end.
