@@ -19,8 +19,8 @@ export interface AssemblyState {
   readonly text: Utf8State | undefined;
 }
 
-/** Memory that a message gets at first, in bytes, however long its header says that it is. */
-const INITIAL_BYTES = 4 * 1024;
+/** Memory that a message gets at first, in bytes, if its header says that it has as many. */
+const INITIAL_BYTES = 128;
 
 /**
  * A message that arrives in pieces: in fragments, or as one frame over several reads. Its memory grows with the bytes

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { Assembly } from "../../../../src/wire/protocol/decoding/assembly.ts";
 import { readKey } from "../../../../src/wire/protocol/masking/mask.ts";
 import { Opcode } from "../../../../src/wire/protocol/opcode.ts";
@@ -70,5 +70,16 @@ describe("Assembly", () => {
     const sizes = allocated.mock.calls.map(([size]) => size);
     allocated.mockRestore();
     expect(Math.max(...sizes)).toBeLessThan(30_000);
+  });
+
+  it.each([0, 1, 100, 1_000])("has little more memory than the %i bytes that have arrived", (length) => {
+    const allocating = vi.spyOn(Buffer, "allocUnsafeSlow");
+    onTestFinished(() => allocating.mockRestore());
+    for (const announced of [length, length + 1_000_000, Number.POSITIVE_INFINITY]) {
+      const assembly = new Assembly(Opcode.binary);
+      allocating.mockClear();
+      assembly.append(Buffer.alloc(length), 0, length, announced, readKey(KEY, 0), 0);
+      for (const [bytes] of allocating.mock.calls) expect(bytes).toBeLessThanOrEqual(2 * length + 128);
+    }
   });
 });
