@@ -52,7 +52,10 @@ async function connectOnce(path: string, timeoutMs: number): Promise<DescriptorC
   try {
     await connected(messages);
   } catch (error) {
-    if (NOBODY.includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (NOBODY.includes(code)) return undefined;
+    // The process ended, or stopped listening, before it accepted.
+    if (code === "ECONNRESET") throw new Closed(path, error as Error);
     throw error;
   }
   return pair(messages, path, timeoutMs);

@@ -176,6 +176,16 @@ describe.skipIf(whyNoPassing() !== undefined)("a channel server", () => {
     expect(await found).toBeUndefined();
   });
 
+  it("isn't found when it ends at the moment of the connection", async () => {
+    const path = temporaryPath();
+    const server = createServer().listen(path);
+    await once(server, "listening");
+    const found = connectChannel(path);
+    // The system has connected, and nobody has accepted.
+    server.close();
+    expect(await found).toBeUndefined();
+  });
+
   it("isn't found when it closes a connection, and waits no longer", async () => {
     const path = temporaryPath();
     const server = createServer((socket) => {
