@@ -1,4 +1,4 @@
-/** What the control frames of a peer say. */
+/** The events of control frames, and the check of close frames. */
 import { isUtf8 } from "node:buffer";
 import { CloseCode, isWireCloseCode } from "../close-code.ts";
 import type { ViolationCode } from "../violation.ts";
