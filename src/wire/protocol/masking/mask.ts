@@ -17,7 +17,7 @@ const VECTOR_STEP_BYTES = 64;
 const CHUNK_BYTES = 16 * 1024;
 /**
  * Largest memory, in bytes, of which the last view is kept for the next call. Keeping it pays, because input comes from
- * one read buffer and many small messages share one block.
+ * one read buffer and many small messages share one block. Both have 64 KiB, and Node's pool a little more.
  */
 const MAX_VIEWED_BYTES = 128 * 1024;
 const NON_ASCII = 0x80;
@@ -80,6 +80,7 @@ export function unmaskInPlace(bytes: Buffer, from: number, length: number, key: 
   return unmaskLong(copies, bytes, from, bytes, from, length, key);
 }
 
+/** XORs the bytes of the input where they are, and all others in the memory for copies. Then copies them to the target. */
 function unmaskLong(
   elsewhere: VectorMemory,
   source: Buffer,
@@ -89,54 +90,19 @@ function unmaskLong(
   length: number,
   key: number,
 ): boolean {
+  const input = inputVectors !== undefined && source.buffer === inputMemory ? inputVectors : undefined;
+  const { bytes, xor } = input ?? elsewhere;
   const rest = length % VECTOR_STEP_BYTES;
-  const done = length - rest;
-  const seen =
-    inputVectors !== undefined && source.buffer === inputMemory
-      ? unmaskInput(inputVectors, source, from, target, at, done, key)
-      : unmaskCopy(elsewhere, source, from, target, at, done, key);
-  return unmaskBytes(source, from + done, target, at + done, rest, key) < NON_ASCII && seen === 0;
-}
-
-/** XORs bytes that lie in the memory of the vectors, and copies them on, unless they lie at the target. */
-function unmaskInput(
-  { xor }: VectorMemory,
-  source: Buffer,
-  from: number,
-  target: Buffer,
-  at: number,
-  length: number,
-  key: number,
-): number {
-  const start = source.byteOffset;
+  const whole = length - rest;
   let seen = 0;
-  for (let done = 0; done < length; done += CHUNK_BYTES) {
-    const begin = from + done;
-    const end = from + Math.min(length, done + CHUNK_BYTES);
-    seen |= xor(start + begin, start + end, key);
-    if (source !== target) source.copy(target, at + done, begin, end);
+  for (let done = 0; done < whole; done += CHUNK_BYTES) {
+    const size = Math.min(whole - done, CHUNK_BYTES);
+    const begin = input === undefined ? 0 : source.byteOffset + from + done;
+    if (input === undefined) source.copy(bytes, 0, from + done, from + done + size);
+    seen |= xor(begin, begin + size, key);
+    if (input === undefined || source !== target) bytes.copy(target, at + done, begin, begin + size);
   }
-  return seen;
-}
-
-/** Copies bytes to the memory of the vectors, XORs them there and copies them on. */
-function unmaskCopy(
-  { bytes, xor }: VectorMemory,
-  source: Buffer,
-  from: number,
-  target: Buffer,
-  at: number,
-  length: number,
-  key: number,
-): number {
-  let seen = 0;
-  for (let done = 0; done < length; done += CHUNK_BYTES) {
-    const size = Math.min(length - done, CHUNK_BYTES);
-    source.copy(bytes, 0, from + done, from + done + size);
-    seen |= xor(0, size, key);
-    bytes.copy(target, at + done, 0, size);
-  }
-  return seen;
+  return unmaskBytes(source, from + whole, target, at + whole, rest, key) < NON_ASCII && seen === 0;
 }
 
 /** Rotates the key to where it stands after `bytes` payload bytes. */

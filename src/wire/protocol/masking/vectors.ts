@@ -24,9 +24,8 @@ interface Functions {
   /** XORs the bytes from `at` to `end`, a multiple of 64 above 0, with the key. Returns 0 when all results are ASCII. */
   readonly xor: (at: number, end: number, key: number) => number;
   /**
-   * Reads the frames from `at` to `end`, as long as they are whole messages of a client that need no check but that of their
-   * first two bytes: at most 125 bytes, uncompressed, texts of ASCII only. Writes them to `out`, without a mask and one
-   * behind the other.
+   * Reads the frames from `at` to `end`, as long as each is a whole, masked, uncompressed message of at most 125 bytes,
+   * and its text ASCII. Writes them to `out`, without a mask and one behind the other.
    *
    * @param most largest number of frames, at most 511
    * @returns number of bytes that were read, times 512, plus the number of frames
