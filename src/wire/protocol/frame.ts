@@ -17,6 +17,9 @@ export interface Frame {
 /** Length of the longest unmasked header, in bytes: 2 bytes and a 64-bit length. */
 export const MAX_HEADER_BYTES = 10;
 
+/** Longest payload, in bytes, whose length is in the second byte of the header. Source: RFC 6455 section 5.2. */
+export const MAX_SHORT_PAYLOAD_BYTES = 125;
+
 /** Length of an unmasked header, in bytes, with the payload length encoded minimally. Source: RFC 6455 section 5.2. */
 export function headerBytes(payloadBytes: number): number {
   return payloadBytes < 126 ? 2 : payloadBytes < 65_536 ? 4 : 10;

@@ -11,6 +11,7 @@ import {
   unsentBytesOf,
   writeBelowQueue,
 } from "../node-internals/net.ts";
+import { ownCopy } from "../protocol/allocator.ts";
 import type { DetachedSocket, HandshakeTransport, MovableTransport, TransportReceiver } from "./transport.ts";
 
 /**
@@ -96,7 +97,7 @@ export class TcpTransport implements HandshakeTransport, MovableTransport {
         if (this.#isStream) return this.#socket.push(Buffer.from(chunk));
         // Node may read once more after a pause.
         if (this.#reading) this.#receiver?.received(chunk);
-        else this.#head = Buffer.concat([this.#head ?? NOTHING, chunk]);
+        else this.#head = ownCopy(this.#head ?? NOTHING, chunk);
         return this.#reading;
       },
     };
@@ -136,7 +137,7 @@ export class TcpTransport implements HandshakeTransport, MovableTransport {
 
   handOver(rest: Buffer): void {
     this.#receiver = undefined;
-    if (rest.length > 0) this.#head = Buffer.concat([rest, this.#head ?? NOTHING]);
+    if (rest.length > 0) this.#head = ownCopy(rest, this.#head);
   }
 
   toStream(rest: Buffer): Socket {

@@ -1,5 +1,6 @@
 /** Reads many short frames at once: a client that sends many small messages has several in each packet. */
 import { allocate, ownCopy } from "../allocator.ts";
+import { MAX_SHORT_PAYLOAD_BYTES } from "../frame.ts";
 import { copies, inputMemory, inputVectors, RESULT_BYTES, type VectorMemory } from "../masking/vectors.ts";
 import { Message } from "../message.ts";
 
@@ -8,9 +9,13 @@ const COUNT_BITS = 9;
 const COUNT_MASK = (1 << COUNT_BITS) - 1;
 const HEADER_BYTES = 2;
 const KEY_BYTES = 4;
-const MAX_PAYLOAD_BYTES = 125;
+/**
+ * Number of frames like the next one, for which there must be bytes, so that it pays to read them at once. Measured, for
+ * 20 bytes: 2 messages take 65 ns each one by one, and 90 ns at once; 4 take 58 and 46 ns, 16 take 55 and 23 ns.
+ */
+export const MIN_RUN_FRAMES = 4;
 /** Number of frames that are read at once: the results of as many have room. */
-const MAX_FRAMES = Math.min(COUNT_MASK, Math.floor(RESULT_BYTES / (HEADER_BYTES + MAX_PAYLOAD_BYTES)));
+const MAX_FRAMES = Math.min(COUNT_MASK, Math.floor(RESULT_BYTES / (HEADER_BYTES + MAX_SHORT_PAYLOAD_BYTES)));
 /** Bytes of input that are copied to the vectors at once: what follows a frame that ends a run is copied again. */
 const MAX_COPIED_BYTES = 4 * 1024;
 
