@@ -1,7 +1,7 @@
 /** The order of the test files, see `vitest.config.ts`. */
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Files that take long although they are small: vitest begins with the largest files. The longest comes first. */
+/** Small files that take long, the longest first. Of all others, the largest files run first. */
 const LONGEST = [
   "fault/attacks",
   "conformance/tls-server",
@@ -11,7 +11,7 @@ const LONGEST = [
   "conformance/plain-server",
 ].map((name) => `/test/${name}.test.ts`);
 
-/** Runs the longest files first: one that starts last would run alone while the other cores have nothing to do. */
+/** Begins with files that take long: one that starts last would run alone while the other cores have nothing to do. */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification): number => {

@@ -64,9 +64,7 @@ export class UringLoop {
   /** Receivers for which the kernel had no buffer, the one that has waited longest first. */
   #starved: Starved[] = [];
 
-  /**
-   * @param memory the estate of this thread
-   */
+  /** @param memory the estate of this thread */
   constructor(memory: SharedArrayBuffer, options?: RingOptions) {
     const vectors = createVectorMemory(RING_BYTES);
     this.ring = new Ring(memory, () => this.#wake(), { shown: vectors?.buffer, ...options });

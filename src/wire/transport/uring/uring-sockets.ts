@@ -20,9 +20,7 @@ const RETRY_MS = 100;
 export class UringSockets implements TcpSockets {
   readonly #loop: UringLoop;
 
-  /**
-   * @param memory the estate of this thread
-   */
+  /** @param memory the estate of this thread */
   constructor(memory: SharedArrayBuffer, options?: RingOptions) {
     this.#loop = new UringLoop(memory, options);
   }
