@@ -304,7 +304,7 @@ export class Ring {
    * Hands the batch to the kernel, and tells the owners of slots what the kernel has completed. Returns the number of
    * completions. What an owner throws is thrown on; the other completions follow in the next turn.
    *
-   * @param gather number of completions for which the thread waits, for 25 µs at most, if it hands a batch over
+   * @param gather number of completions for which the thread waits, for 25 µs at most
    */
   turn(gather = 0): number {
     this.#completions.setSignals(false);

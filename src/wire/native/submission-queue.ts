@@ -89,7 +89,7 @@ export class SubmissionQueue {
    * no batch any more.
    *
    * @param completes false if the kernel shall complete nothing of earlier batches
-   * @param gather number of completions to wait for, if there is a batch, as long as the wait lasts at most
+   * @param gather number of completions to wait for, also without a batch, as long as the wait lasts at most
    */
   submit(completes = true, gather = 0): boolean {
     const waiting = this.#waiting;
@@ -97,7 +97,8 @@ export class SubmissionQueue {
     for (const write of waiting) this.queue(write);
     let left = this.#written();
     if (left === 0) {
-      if (completes && this.hasCompletions) this.complete();
+      if (gather > 0) this.#enterAndWait(0, gather);
+      else if (completes && this.hasCompletions) this.complete();
       return false;
     }
     Atomics.store(this.#parts.words, this.#parts.sqTail, this.#tail);

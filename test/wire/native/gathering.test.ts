@@ -64,10 +64,14 @@ describe.skipIf(missingUring !== undefined)("a turn of a ring that gathers", () 
     return ring;
   }
 
-  it("waits until there are so many completions", async () => {
+  it.each([
+    ["its batch", (): void => {}],
+    ["a batch that was handed over before", (ring: Ring): void => void ring.flush(false)],
+  ])("waits until there are so many completions, with %s", async (_, prepare) => {
     const pairs = [await pair(), await pair()];
     const ring = open(LONG_NS);
     const arrived = receiving(ring, pairs);
+    prepare(ring);
     // The bytes come from another thread, because this one is stopped within the turn.
     const begun = new Int32Array(new SharedArrayBuffer(4));
     const writer = new Worker(
@@ -91,7 +95,6 @@ describe.skipIf(missingUring !== undefined)("a turn of a ring that gathers", () 
     ring.turn();
     const [talking, silent] = pairs as [Pair, Pair];
     await new Promise((resolve) => talking.far.write("x", resolve));
-    // Without a batch a turn doesn't wait.
     ring.receive(ring.openCopy(descriptorOf(silent.near), IDLE), true, false);
     ring.turn(3);
     expect(arrived).toEqual(["x"]);
