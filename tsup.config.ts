@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { defineConfig } from "tsup";
 
 /** What a user imports: the package and its parts. */
-const entries = {
+export const entries = {
   index: "src/index.ts",
   centrifuge: "src/server/centrifuge/index.ts",
   metrics: "src/board/metrics/index.ts",
@@ -13,7 +13,7 @@ const entries = {
 };
 
 /** What runs by itself: the command, the actors of the demo and of `switchboard serve`, the threads, the engine that their thread loads by its URL. */
-const programs = {
+export const programs = {
   "cli/main": "src/cli/main.ts",
   "cli/demo/chat": "src/cli/demo/chat.ts",
   "server/actor": "src/server/serve/actor.ts",
@@ -23,6 +23,12 @@ const programs = {
   "workers/load": "workers/load.ts",
 };
 
+/** Copies what belongs to the built package besides its code. */
+export async function copyAssets(outDir: string): Promise<void> {
+  await copyFile("src/cli/demo/page.html", join(outDir, "cli/demo/page.html"));
+  await copyFile("src/server/config/schema.json", join(outDir, "config-schema.json"));
+}
+
 export default defineConfig(({ outDir = "dist" }) => ({
   entry: { ...entries, ...programs },
   format: "esm",
@@ -31,8 +37,5 @@ export default defineConfig(({ outDir = "dist" }) => ({
   // The thread entry and the public entry share chunks, so that an actor's base class is the same one in both.
   splitting: true,
   clean: true,
-  onSuccess: async () => {
-    await copyFile("src/cli/demo/page.html", join(outDir, "cli/demo/page.html"));
-    await copyFile("src/server/config/schema.json", join(outDir, "config-schema.json"));
-  },
+  onSuccess: () => copyAssets(outDir),
 }));

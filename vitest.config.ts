@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/support/longest-first.ts";
 
-// Tests start some thousand threads and programs, and each loads the sources. With the code that V8 has made for the
-// first of them, each of the others takes half the CPU time to start.
+// Tests start some thousand threads and programs. With the code that V8 has made for the first of them, each of the others
+// takes half the CPU time to start.
 process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "node_modules/.cache/node");
-// Finding the sources took half of what was left. Required, because a thread of a process with `--input-type` refuses an
-// import of NODE_OPTIONS.
+// The built sources, which these load, halve what is left. Required, because a thread of a process with `--input-type`
+// refuses an import of NODE_OPTIONS.
 const preload = JSON.stringify(join(import.meta.dirname, "test/support/resolve-sources.ts"));
 process.env["NODE_OPTIONS"] = `${process.env["NODE_OPTIONS"] ?? ""} --require=${preload}`.trim();
 
@@ -19,6 +19,7 @@ export default defineConfig({
     // Most tests wait for something most of the time: on two cores three files at once take half as long as one after the other.
     maxWorkers: Math.max(3, availableParallelism()),
     sequence: { sequencer: LongestFirst },
+    globalSetup: ["test/support/build-sources.ts"],
     setupFiles: ["test/support/patience.ts"],
     // They only end tests that would never end.
     testTimeout: 120_000,
