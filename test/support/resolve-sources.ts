@@ -9,21 +9,21 @@ import { pathToFileURL } from "node:url";
 
 const root = new URL("../../", import.meta.url).href;
 const packages = `${root}node_modules/`;
+const target = `${packages}.cache/built/`;
 /** URLs of sources, with those of the built files. */
-const built: Record<string, string> = JSON.parse(
-  readFileSync(new URL("node_modules/.cache/built/built.json", root), "utf8"),
-);
+const built: Record<string, string> = JSON.parse(readFileSync(new URL("built.json", target), "utf8"));
 
 registerHooks({
   resolve(specifier, context, nextResolve) {
-    const parent = context.parentURL;
-    const ours = parent?.startsWith(root) && !parent.startsWith(packages);
-    if (ours && specifier.startsWith(".") && specifier.endsWith(".ts")) {
-      const { href } = new URL(specifier, parent);
+    const { parentURL = "" } = context;
+    if (specifier.startsWith(".")) {
+      const href = URL.parse(specifier, parentURL)?.href ?? "";
       const url = built[href];
       if (url !== undefined) return { url, format: "module", shortCircuit: true };
       // Node would ask the disk whether the file is there, whether it is a link, and which package.json holds for it.
-      return { url: href, format: "module-typescript", shortCircuit: true };
+      if (parentURL.startsWith(target)) return { url: href, format: "module", shortCircuit: true };
+      const isSource = parentURL.startsWith(root) && !parentURL.startsWith(packages) && specifier.endsWith(".ts");
+      if (isSource) return { url: href, format: "module-typescript", shortCircuit: true };
     }
     // Threads and programs are named by their path or URL, and an actor's URL may have parameters.
     const [file = "", ...search] = specifier.split("?");
