@@ -23,11 +23,11 @@ export const programs = {
   "workers/load": "workers/load.ts",
 };
 
-/** Copies what belongs to the built package besides its code. */
-export async function copyAssets(outDir: string): Promise<void> {
-  await copyFile("src/cli/demo/page.html", join(outDir, "cli/demo/page.html"));
-  await copyFile("src/server/config/schema.json", join(outDir, "config-schema.json"));
-}
+/** What belongs to the built package besides its code. */
+export const assets = {
+  "cli/demo/page.html": "src/cli/demo/page.html",
+  "config-schema.json": "src/server/config/schema.json",
+};
 
 export default defineConfig(({ outDir = "dist" }) => ({
   entry: { ...entries, ...programs },
@@ -37,5 +37,7 @@ export default defineConfig(({ outDir = "dist" }) => ({
   // The thread entry and the public entry share chunks, so that an actor's base class is the same one in both.
   splitting: true,
   clean: true,
-  onSuccess: () => copyAssets(outDir),
+  onSuccess: async () => {
+    for (const [path, source] of Object.entries(assets)) await copyFile(source, join(outDir, path));
+  },
 }));

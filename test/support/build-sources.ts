@@ -2,20 +2,21 @@
  * Builds the sources as the package has them, once before all tests: a thread that loads a few files starts in half the
  * CPU time of one that loads 250. `resolve-sources.ts` leads the threads and programs of tests there.
  */
-import { copyFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
-import { copyAssets, entries, programs } from "../../tsup.config.ts";
+import { assets, entries, programs } from "../../tsup.config.ts";
 
 const root = join(import.meta.dirname, "../..");
 const target = join(root, "node_modules/.cache/built");
+/** Age in milliseconds of files that no run of the tests needs any more. */
+const OLD_MS = 3_600_000;
 
 export async function setup(): Promise<void> {
   const entryPoints = { ...entries, ...programs };
   const outdir = join(target, "dist");
-  await rm(target, { recursive: true, force: true });
-  await build({
+  const { outputFiles } = await build({
     entryPoints,
     outdir,
     bundle: true,
@@ -26,12 +27,34 @@ export async function setup(): Promise<void> {
     packages: "external",
     absWorkingDir: root,
     logLevel: "error",
+    write: false,
   });
-  await copyAssets(outdir);
-  await copyFile(join(root, "package.json"), join(target, "package.json"));
+  for (const { path, contents } of outputFiles) await write(path, contents);
+  await removeOld(outdir, new Set(outputFiles.map(({ path }) => path)));
+  for (const [path, source] of Object.entries(assets)) {
+    await write(join(outdir, path), await readFile(join(root, source)));
+  }
+  await write(join(target, "package.json"), await readFile(join(root, "package.json")));
   const built = Object.entries(entryPoints).map(([name, source]) => [
     pathToFileURL(join(root, source)).href,
     pathToFileURL(join(outdir, `${name}.js`)).href,
   ]);
-  await writeFile(join(target, "built.json"), JSON.stringify(Object.fromEntries(built)));
+  await write(join(target, "built.json"), Buffer.from(JSON.stringify(Object.fromEntries(built))));
+}
+
+/** Leaves a file alone that is there already: another run of the tests may be reading it. */
+async function write(path: string, contents: Uint8Array): Promise<void> {
+  const present = await readFile(path).catch(() => undefined);
+  if (present?.equals(contents)) return;
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, contents);
+}
+
+/** Removes what earlier runs built, unless one of them may still go on. */
+async function removeOld(folder: string, kept: ReadonlySet<string>): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    const { mtimeMs } = await stat(path);
+    if (path.endsWith(".js") && !kept.has(path) && mtimeMs < Date.now() - OLD_MS) await rm(path);
+  }
 }
