@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/support/longest-first.ts";
 
-// Tests start some thousand threads and programs. With the code that V8 has made for the first of them, each of the others
-// takes half the CPU time to start.
+// Tests start some thousand threads and programs. With the code that V8 has made for the first of them, each of the
+// others takes half the CPU time to start.
 process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "node_modules/.cache/node");
 // The built sources, which these load, halve what is left. Required, because a thread of a process with `--input-type`
 // refuses an import of NODE_OPTIONS.
@@ -14,9 +14,11 @@ process.env["NODE_OPTIONS"] = `${process.env["NODE_OPTIONS"] ?? ""} --require=${
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    // Threads of the pool under test are real threads: one process for each test file keeps descriptor and memory counts apart.
+    // Threads of the pool under test are real threads: one process for each test file keeps descriptor and memory counts
+    // apart.
     pool: "forks",
-    // Most tests wait for something most of the time: two cores were idle for 14 % of the time with three files at once, for 9 % with four.
+    // Most tests wait for something most of the time: two cores were idle for 14 % of the time with three files at once,
+    // for 9 % with four.
     maxWorkers: availableParallelism() + 2,
     sequence: { sequencer: LongestFirst },
     globalSetup: ["test/support/build-sources.ts"],

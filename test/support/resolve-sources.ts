@@ -1,7 +1,7 @@
 /**
- * Leads imports of the built sources to what `build-sources.ts` has built, and resolves imports between the other sources
- * without a look at the disk. Preloaded into every thread and program that tests start, see `vitest.config.ts`. The
- * sources that a test itself imports are loaded by Vitest.
+ * Leads imports of the built sources to what `build-sources.ts` has built, and resolves imports between the other
+ * sources without a look at the disk. Preloaded into every thread and program that tests start, see `vitest.config.ts`.
+ * The sources that a test itself imports are loaded by Vitest.
  */
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
