@@ -12,7 +12,10 @@ export const entries = {
   websocket: "src/wire/websocket/index.ts",
 };
 
-/** What runs by itself: the command, the actors of the demo and of `switchboard serve`, the threads, the engine that their thread loads by its URL. */
+/**
+ * What runs by itself: the command, the actors of the demo and of `switchboard serve`, the threads, the engine that their
+ * thread loads by its URL.
+ */
 export const programs = {
   "cli/main": "src/cli/main.ts",
   "cli/demo/chat": "src/cli/demo/chat.ts",
@@ -29,13 +32,18 @@ export const assets = {
   "config-schema.json": "src/server/config/schema.json",
 };
 
-export default defineConfig(({ outDir = "dist" }) => ({
-  entry: { ...entries, ...programs },
+/** The form of the built package. The tests build theirs in the same. */
+export const form = {
   format: "esm",
   target: "node22",
-  dts: { entry: entries },
   // The thread entry and the public entry share chunks, so that an actor's base class is the same one in both.
   splitting: true,
+} as const;
+
+export default defineConfig(({ outDir = "dist" }) => ({
+  entry: { ...entries, ...programs },
+  ...form,
+  dts: { entry: entries },
   clean: true,
   onSuccess: async () => {
     for (const [path, source] of Object.entries(assets)) await copyFile(source, join(outDir, path));

@@ -1,29 +1,34 @@
 /**
- * Builds the sources as the package has them, once before all tests: a thread that loads a few files starts in half the
+ * Builds the sources as the package has them, before the tests run: a thread that loads a few files starts in half the
  * CPU time of one that loads 250. `resolve-sources.ts` leads the threads and programs of tests there.
  */
 import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
-import { assets, entries, programs } from "../../tsup.config.ts";
+import type { TestProject } from "vitest/node";
+import { assets, entries, form, programs } from "../../tsup.config.ts";
 
 const root = join(import.meta.dirname, "../..");
 const target = join(root, "node_modules/.cache/built");
 /** Age in milliseconds of files that no run of the tests needs any more. */
 const OLD_MS = 3_600_000;
 
-export async function setup(): Promise<void> {
+export async function setup(project: TestProject): Promise<void> {
+  await buildSources();
+  // The sources may have changed, in the watch mode.
+  project.onTestsRerun(buildSources);
+}
+
+async function buildSources(): Promise<void> {
   const entryPoints = { ...entries, ...programs };
   const outdir = join(target, "dist");
   const { outputFiles } = await build({
     entryPoints,
     outdir,
+    ...form,
     bundle: true,
-    splitting: true,
-    format: "esm",
     platform: "node",
-    target: "node22",
     packages: "external",
     absWorkingDir: root,
     logLevel: "error",
