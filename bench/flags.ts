@@ -1,6 +1,6 @@
 /** The flags of `npm run bench`: their help text and their check. Used by `run.ts`. */
 import { parseArgs } from "node:util";
-import { customServer, OURS, OURS_OVER_URING, type TestedServer } from "./servers.ts";
+import { customServer, FLOOR, OURS, OURS_OVER_URING, type TestedServer, URING_FLOOR } from "./servers.ts";
 import { URING_THRESHOLDS } from "./thresholds.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -76,7 +76,8 @@ export function parseFlags(args: readonly string[]): BenchFlags {
     svg,
     markdown,
     scenarios: values.scenario ?? (bars ? [...new Set(URING_THRESHOLDS.map(({ scenario }) => scenario))] : undefined),
-    servers: values.server ?? (bars ? [OURS, OURS_OVER_URING, "bun", "uwebsockets", "ws", "epoll"] : undefined),
+    servers:
+      values.server ?? (bars ? [OURS, OURS_OVER_URING, "bun", "uwebsockets", "ws", FLOOR, URING_FLOOR] : undefined),
     customServers: values["custom-server"].map(customServer),
     rounds: number("rounds", true) ?? (full ? 3 : bars ? 2 : 1),
     slices: number("slices", true) ?? 15,

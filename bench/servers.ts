@@ -42,12 +42,16 @@ export interface TestedServer {
 
 const EVERYTHING: readonly Ability[] = ["fanout", "storm", "long", "text", "compress", "tls", "idle"];
 const SERVER = { abilities: EVERYTHING, echoOnly: false, threads: 1, greeting: 0, path: "/" };
+/** What the servers can do that check nothing. */
+const UNCHECKED: readonly Ability[] = ["storm", "fanout", "long", "idle"];
 const ECHO_ONLY = { abilities: ["storm" as const], echoOnly: true, threads: 1, greeting: 0, path: "/" };
 /** Id of the server that `Scenario.reference` names, and of the same server over io_uring. */
 export const OURS = "switchboard";
 export const OURS_OVER_URING = "switchboard-uring";
 /** Id of the server that does the least that a server can. */
 export const FLOOR = "epoll";
+/** Id of the server that does the least over our transport of io_uring. */
+export const URING_FLOOR = "plain-uring";
 
 export const SERVERS: readonly TestedServer[] = [
   {
@@ -60,7 +64,7 @@ export const SERVERS: readonly TestedServer[] = [
     ...SERVER,
     id: OURS_OVER_URING,
     title: "Switchboard, io_uring",
-    find: findUring,
+    find: async () => startedOnce(script("targets/switchboard.ts", undefined, "--shards", "1", "--sockets", "uring")),
   },
   {
     ...SERVER,
@@ -96,8 +100,15 @@ export const SERVERS: readonly TestedServer[] = [
     ...ECHO_ONLY,
     id: FLOOR,
     title: "plain epoll, C",
-    abilities: ["storm", "fanout", "long", "idle"],
+    abilities: UNCHECKED,
     find: compileEpoll,
+  },
+  {
+    ...ECHO_ONLY,
+    id: URING_FLOOR,
+    title: "plain io_uring",
+    abilities: UNCHECKED,
+    find: async () => startedOnce(script("servers/uring.ts", undefined)),
   },
 ];
 
@@ -135,9 +146,8 @@ function packageDirectory(name: string): string | undefined {
     .find((directory) => existsSync(join(directory, "package.json")));
 }
 
-/** Starts Switchboard over io_uring once: the kernel, Node or a sandbox may refuse. */
-async function findUring(): Promise<Found> {
-  const found = script("targets/switchboard.ts", undefined, "--shards", "1", "--sockets", "uring");
+/** Starts a server over io_uring once: the kernel, Node or a sandbox may refuse. */
+async function startedOnce(found: Found): Promise<Found> {
   if (found.kind === "missing") return found;
   try {
     const server = await ServerProcess.start([...found.command, "--port", "0"], undefined);

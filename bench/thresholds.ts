@@ -1,6 +1,6 @@
 /** The limits that a result should keep, and the check against them. The reports show both. */
 import { figuresOf, kernelShareOf, type Metric, ratioOf, type ScenarioResult, type SuiteResult } from "./results.ts";
-import { FLOOR, OURS, OURS_OVER_URING, SERVERS } from "./servers.ts";
+import { FLOOR, OURS, OURS_OVER_URING, SERVERS, URING_FLOOR } from "./servers.ts";
 import { spreadOf } from "./statistics.ts";
 
 /**
@@ -98,8 +98,11 @@ export interface ThresholdCheck {
   readonly interval: readonly [low: number, high: number] | undefined;
   /** For a ratio of CPU: what can't be undercut. Otherwise undefined. */
   readonly floors: Floors | undefined;
-  /** True for a limit of CPU that isn't met, and that the variant's time in the kernel alone already exceeds. */
-  readonly belowKernel: boolean;
+  /**
+   * For a limit of CPU that isn't met: what already exceeds it, the variant's time in the kernel, or a server with
+   * nothing above the variant's transport. Otherwise undefined.
+   */
+  readonly exceededBy: "kernel" | "bare" | undefined;
   readonly verdict: "met" | "not met" | "no limit" | "not measured";
 }
 
@@ -111,6 +114,8 @@ export interface Floors {
   readonly c: number | undefined;
   /** The time of the server in C in the kernel. */
   readonly cKernel: number | undefined;
+  /** The whole CPU of the server that has nothing above our transport of io_uring. */
+  readonly bare: number | undefined;
 }
 
 const METRIC_NAMES: Readonly<Record<Metric, string>> = {
@@ -141,8 +146,9 @@ export function checkThresholds(result: SuiteResult, thresholds: readonly Thresh
     const verdict = verdictOf(figure, limit);
     const floors = floorsOf(scenario, threshold);
     const bar = limit !== undefined && "atMost" in limit ? limit.atMost : Number.POSITIVE_INFINITY;
-    const belowKernel = verdict === "not met" && (floors?.kernel ?? 0) > bar;
-    return [{ threshold, title, figure, interval, floors, belowKernel, verdict }];
+    const exceededBy =
+      verdict === "not met" ? (["kernel", "bare"] as const).find((floor) => (floors?.[floor] ?? 0) > bar) : undefined;
+    return [{ threshold, title, figure, interval, floors, exceededBy, verdict }];
   });
 }
 
@@ -157,6 +163,7 @@ function floorsOf(scenario: ScenarioResult, { metric, variant, against }: Thresh
     kernel: partOf(variant, kernelPart(variant)),
     c: against === FLOOR ? undefined : partOf(FLOOR, 1),
     cKernel: partOf(FLOOR, kernelPart(FLOOR)),
+    bare: variant === OURS_OVER_URING ? partOf(URING_FLOOR, 1) : undefined,
   };
 }
 

@@ -24,7 +24,7 @@ export function markdownReport(result: SuiteResult, thresholds: readonly Thresho
       ]),
     ),
     table(
-      ["bar", "measured", "interval", "limit", "its kernel time", "C's kernel time", "C in all", ""],
+      ["bar", "measured", "interval", "limit", "its kernel time", "C's kernel time", "C in all", "bare transport", ""],
       checkThresholds(result, thresholds).map((check) => {
         const { threshold, title, figure, interval, floors } = check;
         const format = (value: number | undefined): string => formatThresholdFigure(threshold, value);
@@ -36,11 +36,12 @@ export function markdownReport(result: SuiteResult, thresholds: readonly Thresho
           format(floors?.kernel),
           format(floors?.cKernel),
           format(floors?.c),
+          format(floors?.bare),
           formatVerdict(check),
         ];
       }),
     ),
-    "The last columns before the verdict: time of the measured server in the kernel alone, that of the epoll server in C, and the whole CPU of the latter, each divided by the whole CPU of the server that the bar compares with.",
+    "The last columns before the verdict: time of the measured server in the kernel alone, that of the epoll server in C, the whole CPU of the latter, and that of a server with nothing above the transport of io_uring, each divided by the whole CPU of the server that the bar compares with.",
     ...remarks(result),
     ...result.missing.map(({ title, reason }) => `${title} took no part: ${reason}`),
   ];

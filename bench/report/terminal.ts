@@ -81,10 +81,12 @@ export function formatThresholdFigure(threshold: Threshold, figure: number | und
   return threshold.against === undefined ? formatFigure(threshold.metric, figure) : formatRatio(figure);
 }
 
+const FLOOR_NAMES = { kernel: "the kernel's own cost", bare: "what the bare transport costs" };
+
 /** Formats the outcome of a threshold. "" for a threshold without a limit. */
-export function formatVerdict({ verdict, belowKernel }: ThresholdCheck): string {
+export function formatVerdict({ verdict, exceededBy }: ThresholdCheck): string {
   if (verdict === "no limit") return "";
-  return belowKernel ? `${verdict}: below the kernel's own cost` : verdict;
+  return exceededBy === undefined ? verdict : `${verdict}: below ${FLOOR_NAMES[exceededBy]}`;
 }
 
 /** Formats the limit of a threshold. "" for none. */

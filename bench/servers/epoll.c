@@ -1,7 +1,8 @@
 /*
  * The lowest cost on the machine: a WebSocket server in one thread over epoll, with no library. The server accepts any
  * handshake and returns each frame unmasked; in the mode "fanout" it sends the frames to all other connections, of
- * whatever path. It checks nothing, and supports messages of up to 256 KiB in one frame.
+ * whatever path. It checks nothing, ends a connection after a close frame, and supports messages of up to 256 KiB in one
+ * frame.
  *
  *     cc -O2 -o epoll epoll.c && ./epoll --port P [--mode echo|fanout]
  */
@@ -18,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { INPUT_BYTES = 1 << 18, LONGEST_FRAME = 14 + (1 << 18), MOST_CONNECTIONS = 1 << 16 };
+enum { INPUT_BYTES = 1 << 18, LONGEST_FRAME = 14 + (1 << 18), MOST_CONNECTIONS = 1 << 16, CLOSE = 8 };
 
 /* A connection. `rest` keeps the start of a frame between two reads. */
 struct connection {
@@ -119,11 +120,12 @@ static int upgrade(struct connection *connection, char *request) {
 
 /*
  * Unmasks all whole frames in place and moves them together. Returns the number of bytes read, and stores the number of
- * bytes to be written in `written`.
+ * bytes to be written in `written`, and in `is_last` whether a close frame is among them.
  */
-static size_t unmask(uint8_t *bytes, size_t length, size_t *written) {
+static size_t unmask(uint8_t *bytes, size_t length, size_t *written, int *is_last) {
   size_t read = 0;
   *written = 0;
+  *is_last = 0;
   while (read + 6 <= length) {
     uint8_t *frame = bytes + read, key[8];
     size_t payload_bytes = frame[1] & 0x7f, header_bytes = payload_bytes < 126 ? 2 : payload_bytes == 126 ? 4 : 10;
@@ -134,6 +136,7 @@ static size_t unmask(uint8_t *bytes, size_t length, size_t *written) {
     uint8_t *payload = frame + header_bytes + 4, *out = bytes + *written;
     memcpy(key, payload - 4, 4);
     memcpy(key + 4, payload - 4, 4);
+    if ((frame[0] & 0xf) == CLOSE) *is_last = 1;
     frame[1] &= 0x7f;
     memmove(out, frame, header_bytes);
     out += header_bytes;
@@ -153,6 +156,7 @@ static size_t unmask(uint8_t *bytes, size_t length, size_t *written) {
 static int serve(struct connection *connection) {
   static uint8_t input[INPUT_BYTES + LONGEST_FRAME + 1];
   size_t length = connection->rest_bytes, written, used;
+  int is_last;
   if (length > 0) memcpy(input, connection->rest, length);
   ssize_t received = recv(connection->fd, input + length, INPUT_BYTES, 0);
   if (received <= 0) return received < 0 && errno == EAGAIN ? 0 : -1;
@@ -161,7 +165,7 @@ static int serve(struct connection *connection) {
     input[length] = 0;
     return upgrade(connection, (char *)input);
   }
-  used = unmask(input, length, &written);
+  used = unmask(input, length, &written, &is_last);
   connection->rest_bytes = length - used;
   if (connection->rest_bytes > 0) {
     if (!connection->rest) connection->rest = malloc(LONGEST_FRAME);
@@ -169,7 +173,11 @@ static int serve(struct connection *connection) {
     memcpy(connection->rest, input + used, connection->rest_bytes);
   }
   if (written == 0) return 0;
-  if (!fans_out) return write_all(connection->fd, input, written);
+  if (!fans_out || is_last) {
+    int failed = write_all(connection->fd, input, written);
+    if (is_last) shutdown(connection->fd, SHUT_WR);
+    return failed;
+  }
   // A receiver that is gone is dropped when its own end is read.
   for (int i = 0; i < member_count; i++) {
     if (members[i] != connection && members[i]->upgraded) write_all(members[i]->fd, input, written);

@@ -32,11 +32,24 @@ it("says what a ratio can't undercut: the time in the kernel, and the server in 
 });
 
 it.each([
-  [0.37, true],
-  [0.38, false],
-  [0.5, false],
-])("a limit of %d is below the kernel's own cost: %s", (atMost, belowKernel) => {
-  expect(checkThresholds(result, [{ ...threshold, limit: { atMost } }])).toMatchObject([{ belowKernel }]);
+  [0.37, "kernel"],
+  [0.38, undefined],
+  [0.5, undefined],
+])("a limit of %d is exceeded by: %s", (atMost, exceededBy) => {
+  expect(checkThresholds(result, [{ ...threshold, limit: { atMost } }])).toMatchObject([{ exceededBy }]);
+});
+
+it.each([
+  [0.44, "bare"],
+  [0.46, undefined],
+])("over io_uring, a limit of %d is exceeded by: %s", (atMost, exceededBy) => {
+  const overUring = resultOf({
+    "switchboard-uring": runsOf(5, 5, 5),
+    ws: runsOf(10, 10, 10),
+    "plain-uring": runsOf(4.5, 4.5, 4.5),
+  });
+  const limited = { ...threshold, variant: "switchboard-uring", limit: { atMost } };
+  expect(checkThresholds(overUring, [limited])).toMatchObject([{ exceededBy }]);
 });
 
 it("leaves out the threshold of a scenario that wasn't run", () => {
