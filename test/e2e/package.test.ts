@@ -327,30 +327,34 @@ await create(options, "node").catch(({ code, message }) => console.log(code, mes
     expect(stdout).toMatch(/^ERR_ENGINE_PACKAGE .*npm install @redis\/client@6$/m);
   });
 
-  it("has types for every public name and for the actor in TypeScript of the README", async () => {
-    for (const [index, entry] of Object.entries(ENTRIES)) {
-      const publicNames = await readFile(join(projectFolder, index), "utf8");
-      await writeFile(join(user, namesFile(entry)), publicNames.replaceAll(/from "[^"]+"/g, `from "${entry}"`));
-    }
-    await writeFile(join(user, "misuse.ts"), MISUSE);
-    await writeFile(join(user, "chat.ts"), readmeExample("src/runtime/actor/README.md", "chat.ts"));
-    const compilerOptions = {
-      target: "es2024",
-      module: "nodenext",
-      strict: true,
-      noEmit: true,
-      types: ["node"],
-      typeRoots: [join(projectFolder, "node_modules/@types")],
-    };
-    await writeFile(
-      join(user, "tsconfig.json"),
-      JSON.stringify({
-        compilerOptions,
-        files: [...Object.values(ENTRIES).map(namesFile), "misuse.ts", "chat.ts", "upgrades.ts"],
-      }),
-    );
-    await run(process.execPath, [join(projectFolder, "node_modules/typescript/bin/tsc")], { cwd: user });
-  }, 120_000);
+  it.each(["typescript", "typescript-7"])(
+    "has types for every public name and for the actor of the README (%s)",
+    async (compiler) => {
+      for (const [index, entry] of Object.entries(ENTRIES)) {
+        const publicNames = await readFile(join(projectFolder, index), "utf8");
+        await writeFile(join(user, namesFile(entry)), publicNames.replaceAll(/from "[^"]+"/g, `from "${entry}"`));
+      }
+      await writeFile(join(user, "misuse.ts"), MISUSE);
+      await writeFile(join(user, "chat.ts"), readmeExample("src/runtime/actor/README.md", "chat.ts"));
+      const compilerOptions = {
+        target: "es2024",
+        module: "nodenext",
+        strict: true,
+        noEmit: true,
+        types: ["node"],
+        typeRoots: [join(projectFolder, "node_modules/@types")],
+      };
+      await writeFile(
+        join(user, "tsconfig.json"),
+        JSON.stringify({
+          compilerOptions,
+          files: [...Object.values(ENTRIES).map(namesFile), "misuse.ts", "chat.ts", "upgrades.ts"],
+        }),
+      );
+      await run(process.execPath, [join(projectFolder, "node_modules", compiler, "bin/tsc")], { cwd: user });
+    },
+    120_000,
+  );
 
   const oldNode = findOldNode();
   if (oldNode === undefined) console.log("skipped: no Node older than 22 on the PATH to see the package refuse it");
