@@ -50,7 +50,7 @@ export const OURS = "switchboard";
 export const OURS_OVER_URING = "switchboard-uring";
 /** Id of the server that does the least that a server can. */
 export const FLOOR = "epoll";
-/** Id of the server that does the least over our transport of io_uring. */
+/** Id of the server with nothing above our transport of io_uring. */
 export const URING_FLOOR = "plain-uring";
 
 export const SERVERS: readonly TestedServer[] = [

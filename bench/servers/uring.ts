@@ -1,8 +1,11 @@
 /**
- * The lowest cost for a server over our transport of io_uring: what Switchboard would take if nothing lay above it. The
+ * A low cost for a server over our transport of io_uring: about what Switchboard would take if nothing lay above it. The
  * server accepts any handshake, and returns each frame unmasked, in the memory of the received chunk; in the mode
- * "fanout" it sends the frames to all other connections, of whatever path. It checks nothing, and ends a connection
- * after a close frame.
+ * "fanout" it sends the frames to all other connections, of whatever path. It checks nothing, ends a connection after a
+ * close frame, and runs in the main thread.
+ *
+ * It keeps no copy of what it sends, so a peer that reads slowly may get wrong bytes. A load always reads its replies,
+ * and checks them.
  *
  * Options: `--port P [--mode echo|fanout]`.
  */

@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 const root = join(import.meta.dirname, "../..");
 /** The entries of the package that the suite may import from `src`. */
 const PUBLIC = ["src/index.ts", "src/engines/redis/index.ts", "src/wire/websocket/index.ts"];
-/** Measurements of one part, which may import any file. */
+/** Measurements of one part, and a server of a few parts: they may import any file. */
 const OF_A_PART = ["bench/engine.ts", "bench/memory.ts", "bench/serve/server.ts", "bench/servers/uring.ts"];
 
 it("the suite imports nothing but itself and the public entries of the package", () => {
