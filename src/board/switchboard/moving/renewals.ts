@@ -219,12 +219,14 @@ async function moveEverybody(
   let moved = 0;
   let lost = 0;
   for (let round = 1; ; round++) {
+    // A handshake that is under way now may be a connection before the answer is there, and not have moved.
+    const { underWay } = old;
     const counts = await old.query(query, NO_TIMEOUT_MS);
     moved += counts?.moved ?? 0;
     lost += counts?.stayed.lost ?? 0;
     if (counts === undefined || closing.aborted) return { moved, lost };
     const mayTryAgain = (counts.stayed.shard ?? 0) > 0 && round < MAX_ROUNDS;
-    if (!mayTryAgain && (old.underWay === 0 || performance.now() > deadline)) return { moved, lost };
+    if (!mayTryAgain && (underWay === 0 || performance.now() > deadline)) return { moved, lost };
     await delay(POLL_MS);
   }
 }
