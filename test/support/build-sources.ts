@@ -1,9 +1,10 @@
 /**
- * Builds the sources as the package has them, before the tests run: a thread that loads a few files starts in half the
- * CPU time of one that loads 250. `resolve-sources.ts` leads the threads and programs of tests there.
+ * Builds the sources as the package has them, and the actors of the tests, before the tests run: a thread that loads a
+ * few files of JavaScript starts in half the CPU time of one that loads 250 of TypeScript. `resolve-sources.ts` leads
+ * the threads and programs of tests there.
  */
 import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, parse } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import type { TestProject } from "vitest/node";
@@ -11,6 +12,7 @@ import { assets, entries, form, programs } from "../../tsup.config.ts";
 
 const root = join(import.meta.dirname, "../..");
 const target = join(root, "node_modules/.cache/built");
+const ACTORS = "test/support/actors";
 /** Age in milliseconds of files that no run of the tests needs any more. */
 const OLD_MS = 3_600_000;
 
@@ -21,7 +23,7 @@ export async function setup(project: TestProject): Promise<void> {
 }
 
 async function buildSources(): Promise<void> {
-  const entryPoints = { ...entries, ...programs };
+  const entryPoints = { ...entries, ...programs, ...(await actors()) };
   const outdir = join(target, "dist");
   const { outputFiles } = await build({
     entryPoints,
@@ -45,6 +47,12 @@ async function buildSources(): Promise<void> {
     pathToFileURL(join(outdir, `${name}.js`)).href,
   ]);
   await write(join(target, "built.json"), Buffer.from(JSON.stringify(Object.fromEntries(built))));
+}
+
+/** The actors of the tests. */
+async function actors(): Promise<Record<string, string>> {
+  const files = await readdir(join(root, ACTORS));
+  return Object.fromEntries(files.map((file) => [`actors/${parse(file).name}`, `${ACTORS}/${file}`]));
 }
 
 /** Leaves a file alone that is there already: another run of the tests may be reading it. */
