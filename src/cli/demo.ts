@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { type StartOptions, Switchboard } from "../index.ts";
-import { http } from "../wire/upgrade/node-http.ts";
+import { builtins } from "../wire/node-internals/builtins.ts";
 import type { Session } from "./demo/chat.ts";
 import { servePage } from "./demo/page.ts";
 import { parseFlags } from "./parse-flags.ts";
@@ -26,7 +26,7 @@ const ACTOR = new URL(built ? "./cli/demo/chat.js" : "./demo/chat.ts", import.me
 
 /** Serves the chat: the page from an HTTP server in this thread, its WebSockets from the shards. */
 async function serve(port: number, sockets: SocketsOption): Promise<void> {
-  const server = http.createServer(servePage(await readFile(PAGE, "utf8")));
+  const server = builtins.http.createServer(servePage(await readFile(PAGE, "utf8")));
   server.listen(port);
   await once(server, "listening");
 

@@ -1,7 +1,7 @@
 /** The WebSocket client of the load: one connection that a scenario drives. */
 import { createConnection, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
 import { beginHandshake, type ClientHandshake } from "../wire/handshake/client.ts";
+import { builtins } from "../wire/node-internals/builtins.ts";
 import { writeBelowQueue } from "../wire/node-internals/net.ts";
 import { Decoder } from "../wire/protocol/decoding/decoder.ts";
 import type { CompressionOptions } from "../wire/protocol/deflate/compression.ts";
@@ -133,7 +133,7 @@ export class Client {
     const options = { host: target.address, port: target.port, ...loopback(target.address) };
     const request = requestHead(target, this.#handshake, this.#settings.headers);
     if (target.secure) {
-      const tls = connectTls({
+      const tls = builtins.tls.connect({
         ...options,
         rejectUnauthorized: !insecure,
         ...(target.serverName !== undefined && { servername: target.serverName }),

@@ -1,7 +1,7 @@
 /** Runs a load in worker threads and returns the report. The `bench` command and the benchmarks call it. */
-import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import { builtins } from "../wire/node-internals/builtins.ts";
 import { noop } from "../wire/protocol/empty.ts";
 import type { FanoutShare, LoadCommand, LoadNotice, LoadTask, ThreadReport } from "./messages.ts";
 import { COMPRESSED_MODULUS } from "./payload.ts";
@@ -110,7 +110,7 @@ class Run {
     // Each publish in flight needs a different counter.
     const window = compress ? Math.min(COMPRESSED_MODULUS, wanted) : wanted;
     const { memory } = SharedPublishes.create(scenario === "fanout" ? publishers : 0, window);
-    const fanout: FanoutShare = { memory, window, channel: randomUUID() };
+    const fanout: FanoutShare = { memory, window, channel: builtins.crypto.randomUUID() };
     const count = Math.min(settings.threads, all);
     this.#threads = Array.from({ length: count }, (_, thread) => {
       const before = Math.floor((thread * all) / count);

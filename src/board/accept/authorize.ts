@@ -6,7 +6,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
 import type { Params } from "../../runtime/actor/context/actor-context.ts";
-import { http } from "../../wire/upgrade/node-http.ts";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 import {
   type AnswerHeaders,
   MAX_REFUSAL_STATUS,
@@ -141,8 +141,8 @@ function checkHeader(name: string, value: unknown, forbidden: RegExp | undefined
       );
     }
     try {
-      http.validateHeaderName(name);
-      http.validateHeaderValue(name, String(one));
+      builtins.http.validateHeaderName(name);
+      builtins.http.validateHeaderValue(name, String(one));
     } catch (cause) {
       throw misfit(`gave the header ${JSON.stringify(name)}, with a character that can't be sent`, { cause });
     }

@@ -3,10 +3,9 @@
  * handshakes that each of them does.
  */
 import type { RequestListener, Server } from "node:http";
-import { createServer as createTlsServer } from "node:https";
 import { pathMatcher } from "../../wire/handshake/path.ts";
 import { offersWebSocket } from "../../wire/handshake/request-headers.ts";
-import { http } from "../../wire/upgrade/node-http.ts";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 import { createContexts, type TlsSettings } from "./tls-settings.ts";
 
 export interface HandshakeServerSettings {
@@ -29,10 +28,10 @@ export function createHandshakeServer(settings: HandshakeServerSettings, tls?: T
     shouldUpgradeCallback: offersWebSocket,
   };
   const answer = plainAnswers(settings.path);
-  if (tls === undefined) return http.createServer(options, answer);
+  if (tls === undefined) return builtins.http.createServer(options, answer);
   const { requestCert = false, rejectUnauthorized = true } = tls;
   const { main, find } = createContexts(tls);
-  return createTlsServer(
+  return builtins.https.createServer(
     {
       ...options,
       ...main,

@@ -3,13 +3,13 @@
  * runs it. Source: RFC 8441.
  */
 import type { IncomingMessage } from "node:http";
-import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { agreementHeaders } from "../../wire/handshake/answer.ts";
 import { checkExtendedConnect } from "../../wire/handshake/extended-connect.ts";
 import type { Accepted, Refusal, ServerHandshakeOptions } from "../../wire/handshake/server.ts";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 import { EMPTY, noop } from "../../wire/protocol/empty.ts";
-import { http } from "../../wire/upgrade/node-http.ts";
 import { type AnswerHeaders, awaitReader, renderRefusal, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
 import type { OpeningHandshake } from "./opening-handshake.ts";
 
@@ -57,7 +57,7 @@ export class Http2OpeningHandshake implements OpeningHandshake {
 
   /** The 200 has left. The session stays. */
   withdraw(): boolean {
-    this.socket.close(constants.NGHTTP2_INTERNAL_ERROR);
+    this.socket.close(builtins.http2.constants.NGHTTP2_INTERNAL_ERROR);
     return false;
   }
 }
@@ -81,7 +81,7 @@ export function refuseStream(stream: ServerHttp2Stream, refusal: UpgradeRefusal)
   if (stream.destroyed || stream.headersSent) return;
   stream.respond({ ...withoutConnectionHeaders(headers), ":status": refusal.status });
   // The peer needs to send no more: RFC 9113 section 8.1.
-  stream.end(payload, () => stream.close(constants.NGHTTP2_NO_ERROR));
+  stream.end(payload, () => stream.close(builtins.http2.constants.NGHTTP2_NO_ERROR));
   awaitReader(stream);
 }
 
@@ -107,7 +107,7 @@ export function requestOf(
   // A proxy that refuses what would break the session.
   const socket: Socket | undefined = stream.session?.socket;
   if (socket === undefined) return undefined;
-  const request = new http.IncomingMessage(socket);
+  const request = new builtins.http.IncomingMessage(socket);
   request.httpVersionMajor = 2;
   request.httpVersionMinor = 0;
   request.httpVersion = "2.0";

@@ -1,5 +1,6 @@
 /** The option `tls` of `listen`: its settings, and the TLS contexts that the shards make of them. */
-import { createSecureContext, type SecureContext, type SecureContextOptions, type SecureVersion } from "node:tls";
+import type { SecureContext, SecureContextOptions, SecureVersion } from "node:tls";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 
 /** One or several PEM texts, as strings or bytes. */
 export type Pem = string | Uint8Array | readonly (string | Uint8Array)[];
@@ -47,10 +48,10 @@ export function createContexts(settings: TlsSettings): TlsContexts {
   const { servers = {}, key, cert, passphrase, ca, minVersion, maxVersion, ciphers, ticketKeys } = settings;
   const common = { ca, minVersion, maxVersion, ciphers, ticketKeys };
   const main = toNode({ ...common, key, cert, passphrase });
-  createSecureContext(main);
+  builtins.tls.createSecureContext(main);
   const byName = new Map<string, SecureContext>();
   for (const [name, identity] of Object.entries(servers)) {
-    byName.set(name.toLowerCase(), createSecureContext(toNode({ ...common, ...identity })));
+    byName.set(name.toLowerCase(), builtins.tls.createSecureContext(toNode({ ...common, ...identity })));
   }
   const find = (serverName: string): SecureContext | undefined => {
     const name = serverName.toLowerCase();

@@ -34,11 +34,6 @@ const REQUEST = Buffer.from(
     ...["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "User-Agent: warm-up", "", ""],
   ].join("\r\n"),
 );
-const MESSAGES = Buffer.concat([
-  masked(encodeFrame(Opcode.text, Buffer.from('{"kind":"warm-up"}'))),
-  masked(encodeFrame(Opcode.binary, Buffer.alloc(20))),
-]);
-const CLOSE = masked(encodeClose(1000));
 
 export const WARM_UP_LISTENER = 0;
 export const WARM_UP_SETTINGS: ShardPortSettings = { route: { handshakeTimeoutMs: 10_000 } };
@@ -105,6 +100,7 @@ export function warmUpTask({
  */
 export async function warmUp(accept: (transport: HandshakeTransport) => void): Promise<void> {
   const done = Promise.withResolvers<void>();
+  const client = createClient();
   let over = false;
   // Connections that are open end first: their handlers mustn't run when the actor modules are there.
   const timer = setTimeout(() => {
@@ -123,23 +119,36 @@ export async function warmUp(accept: (transport: HandshakeTransport) => void): P
       open--;
       next();
     };
-    accept(new WarmUpTransport(ended));
+    accept(new WarmUpTransport(client, ended));
   };
   for (let i = 0; i < AT_ONCE; i++) next();
   await done.promise;
   clearTimeout(timer);
 }
 
+/** What a client sends after each answer. */
+type Client = readonly Buffer[];
+
+function createClient(): Client {
+  const messages = Buffer.concat([
+    masked(encodeFrame(Opcode.text, Buffer.from('{"kind":"warm-up"}'))),
+    masked(encodeFrame(Opcode.binary, Buffer.alloc(20))),
+  ]);
+  return [messages, masked(encodeClose(1000))];
+}
+
 /** The server's end of a connection over memory. Its peer answers each write with the next step in a client's life. */
 class WarmUpTransport implements HandshakeTransport {
   readonly bufferedBytes = 0;
+  readonly #client: Client;
   readonly #ended: () => void;
   #receiver: TransportReceiver | undefined;
   #writes = 0;
   #started = false;
   #destroyed = false;
 
-  constructor(ended: () => void) {
+  constructor(client: Client, ended: () => void) {
+    this.#client = client;
     this.#ended = ended;
   }
 
@@ -159,9 +168,8 @@ class WarmUpTransport implements HandshakeTransport {
   }
 
   write(): void {
-    this.#writes++;
-    if (this.#writes === 1) this.#send(MESSAGES);
-    else if (this.#writes === 2) this.#send(CLOSE);
+    const step = this.#client[this.#writes++];
+    if (step !== undefined) this.#send(step);
   }
 
   pause(): void {}

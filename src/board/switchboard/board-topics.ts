@@ -1,5 +1,4 @@
 /** The topics of a board, in the main thread: its end of the bus, its way to the engine, and the engine's health. */
-import { randomBytes } from "node:crypto";
 import type { MessagePort } from "node:worker_threads";
 import { reportError, SwitchboardError } from "../../errors.ts";
 import { Bus } from "../../runtime/bus/bus.ts";
@@ -8,6 +7,7 @@ import type { StateAnswer, StateRequest } from "../../runtime/engine/messages.ts
 import { Topics } from "../../runtime/feeds/topics.ts";
 import type { EngineHealth } from "../../runtime/streams/engine.ts";
 import { TopicRules } from "../../runtime/streams/topic-rules.ts";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import type { OtherProcess } from "../takeover/messages.ts";
 import type { EngineSettings } from "./options/start-options.ts";
@@ -40,7 +40,7 @@ const BOARD_CLOSED: EngineHealth = { status: "down", reason: "the board is close
 
 export class BoardTopics {
   /** Id of this process in a cluster. */
-  readonly node = randomBytes(6).toString("base64url");
+  readonly node = builtins.crypto.randomBytes(6).toString("base64url");
   readonly bus: Bus;
   readonly topics: Topics;
   readonly #client: EngineClient | undefined;

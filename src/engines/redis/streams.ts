@@ -1,5 +1,4 @@
 /** Streams in Redis: publish, history, and the topics that this node wants. Used by the engine. */
-import { randomBytes } from "node:crypto";
 import { SwitchboardError } from "../../errors.ts";
 import {
   type EngineOwner,
@@ -10,6 +9,7 @@ import {
   type HistoryRead,
   NO_POSITION,
 } from "../../runtime/streams/engine.ts";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 import { EMPTY, noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import { mayHaveRun, refused } from "./failures.ts";
@@ -211,7 +211,7 @@ function publishFailure(error: unknown): unknown {
 
 /** Names for epochs that never repeat: a random part for the process, and a number. */
 class EpochNames {
-  readonly #process = randomBytes(6).toString("base64url");
+  readonly #process = builtins.crypto.randomBytes(6).toString("base64url");
   #number = 0;
 
   next(): string {

@@ -1,8 +1,8 @@
 /** The check of the API key of a request. `createApi` has one. */
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 
-const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+const digest = (text: string): Buffer => builtins.crypto.createHash("sha256").update(text).digest();
 
 export class ApiKey {
   readonly #digest: Buffer;
@@ -26,6 +26,6 @@ export class ApiKey {
   }
 
   #equals(key: string): boolean {
-    return timingSafeEqual(digest(key), this.#digest);
+    return builtins.crypto.timingSafeEqual(digest(key), this.#digest);
   }
 }

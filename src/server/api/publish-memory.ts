@@ -2,8 +2,8 @@
  * The memory of publishes in this process: idempotency keys of channels without history, and the newest versions.
  * `Publisher` asks here. In a takeover the next process gets all of it.
  */
-import { createHash } from "node:crypto";
 import { IdempotencyKeys } from "../../runtime/streams/memory/idempotency-keys.ts";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 import { ApiError } from "./api-error.ts";
 import { packTexts, type TextColumn, unpackTexts } from "./text-column.ts";
 import { Versions } from "./versions.ts";
@@ -153,5 +153,5 @@ export class PublishMemory {
 
 /** Returns a key that topics take: one that is too long becomes a hash. */
 export function fitKey(key: string): string {
-  return key.length <= MAX_KEY_LENGTH ? key : createHash("sha256").update(key).digest("hex");
+  return key.length <= MAX_KEY_LENGTH ? key : builtins.crypto.createHash("sha256").update(key).digest("hex");
 }

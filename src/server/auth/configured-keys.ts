@@ -1,7 +1,8 @@
 /** The keys that stand in the config: HMAC secrets, one of them from before a rotation, and public keys in PEM. */
-import { createPublicKey, type KeyObject } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { compactVerify } from "jose";
 import { SwitchboardError } from "../../errors.ts";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 import type { TokenKeys } from "../config/config.ts";
 import type { CompactToken } from "./compact-token.ts";
 import { checkHmac, type HmacAlgorithm, hmacKey, isHmac } from "./hmac.ts";
@@ -83,7 +84,7 @@ function ecdsaKeys(pem: string): [string, KeyObject][] {
 
 function publicKey(name: string, pem: string): KeyObject {
   try {
-    return createPublicKey(pem);
+    return builtins.crypto.createPublicKey(pem);
   } catch {
     throw unusable(name, "it is no public key in PEM (-----BEGIN PUBLIC KEY-----)");
   }

@@ -2,8 +2,8 @@
  * The identity of one client: its facts from `connect`, its grant, and the info that others see. `ClientActor` extends
  * this class.
  */
-import { randomUUID, timingSafeEqual } from "node:crypto";
 import { Actor } from "../../runtime/actor/actor.ts";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 import type { EmulationSession } from "../protocol/emulation.ts";
 import { jsonCodec } from "../protocol/json/codec.ts";
 import type { ClientInfo, Codec, ConnectRequest } from "../protocol/messages.ts";
@@ -25,7 +25,7 @@ export abstract class ClientIdentity extends Actor<EmulationSession | undefined>
   /** The parts that all clients of the shard share. The subclass gives them. */
   abstract readonly server: ClientServer;
 
-  clientId: string = randomUUID();
+  clientId: string = builtins.crypto.randomUUID();
   codec: Codec = jsonCodec;
   protected grant = NO_GRANT;
   /** Unix time in ms; 0 until the client is connected. */
@@ -93,13 +93,13 @@ export abstract class ClientIdentity extends Actor<EmulationSession | undefined>
   /** Makes what a client without a WebSocket needs to send more commands. */
   protected beginEmulation(): { readonly session?: string; readonly node?: string } {
     if (this.session === undefined) return {};
-    this.#secret = randomUUID();
+    this.#secret = builtins.crypto.randomUUID();
     return { session: this.#secret, node: this.address };
   }
 
   protected isSecret(secret: string): boolean {
     const [own, given] = [Buffer.from(this.#secret ?? ""), Buffer.from(secret)];
-    return own.length > 0 && own.length === given.length && timingSafeEqual(own, given);
+    return own.length > 0 && own.length === given.length && builtins.crypto.timingSafeEqual(own, given);
   }
 
   /** Returns who the client is, as data. */

@@ -1,7 +1,7 @@
 /** The check of one value against the rule of its key. */
-import { createPublicKey } from "node:crypto";
 import type { Node } from "jsonc-parser";
 import { originsCheck } from "../../wire/handshake/origins.ts";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 import type { Key, Rule, TextFormat } from "./description.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 
@@ -165,7 +165,7 @@ function publicKeyFault(kind: "rsa" | "ecdsa", pem: string): string | undefined 
   const takes = kind === "rsa" ? "an RSA key of 2048 bits or more" : "an ECDSA key of P-256, P-384 or P-521";
   try {
     const { asymmetricKeyType, asymmetricKeyDetails: { modulusLength = 0, namedCurve = "" } = {} } =
-      createPublicKey(pem);
+      builtins.crypto.createPublicKey(pem);
     const isRight = kind === "rsa" ? asymmetricKeyType === "rsa" && modulusLength >= 2048 : CURVES.includes(namedCurve);
     return isRight ? undefined : takes;
   } catch {

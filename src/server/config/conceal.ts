@@ -1,5 +1,5 @@
 /** Objects whose secrets don't show in logs. */
-import { inspect } from "node:util";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 
 /** Text that logs show in place of a secret. */
 const HIDDEN = "[secret]";
@@ -13,7 +13,7 @@ export function conceal<T extends object>(value: T, secrets: readonly (keyof T &
     const hidden = secrets.filter((name) => !isEmpty(value[name])).map((name) => [name, HIDDEN]);
     return { ...value, ...Object.fromEntries(hidden) };
   };
-  Object.defineProperties(value, { [inspect.custom]: { value: shown }, toJSON: { value: shown } });
+  Object.defineProperties(value, { [builtins.util.inspect.custom]: { value: shown }, toJSON: { value: shown } });
   return value;
 }
 

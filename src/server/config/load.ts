@@ -1,6 +1,6 @@
 /** The config of the server from a file, from the environment and from flags. Used by all commands. */
-import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 import { SUPERVISOR_VARIABLE } from "../../wire/passing/supervisor-messages.ts";
 import { hasTokenKey } from "./client-checks.ts";
 import type { ServerConfig } from "./config.ts";
@@ -122,7 +122,7 @@ function withSecrets(
 
 /** A secret of 256 bits as text. */
 export function makeSecret(): string {
-  return randomBytes(32).toString("base64url");
+  return builtins.crypto.randomBytes(32).toString("base64url");
 }
 
 function unknownVariables(env: Readonly<Record<string, string | undefined>>): ConfigFault[] {

@@ -1,7 +1,7 @@
 /** Requests and responses of HTTP/1.1 and HTTP/2 as emulation uses them, and how it answers. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
-import { constants, type Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import { http } from "../../wire/upgrade/node-http.ts";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
 export type HttpResponse = ServerResponse | Http2ServerResponse;
@@ -66,7 +66,7 @@ export function answerUnread(
   request.resume();
 }
 
-function textOf(status: number, body = http.STATUS_CODES[status] ?? String(status)): string {
+function textOf(status: number, body = builtins.http.STATUS_CODES[status] ?? String(status)): string {
   return body.endsWith("\n") ? body : `${body}\n`;
 }
 
@@ -99,12 +99,14 @@ export async function write(response: HttpResponse, chunk: string | Uint8Array):
 
 /** Cuts a response off, so that its client can't take it for complete. */
 export function cut(response: HttpResponse): void {
-  if (response instanceof Http2ServerResponse) response.stream?.close(constants.NGHTTP2_CANCEL);
+  if (response instanceof builtins.http2.Http2ServerResponse)
+    response.stream?.close(builtins.http2.constants.NGHTTP2_CANCEL);
   else response.destroy();
 }
 
 /** True if nothing that is written reaches the client any more. */
 export function isGone(response: HttpResponse): boolean {
-  if (response instanceof Http2ServerResponse) return response.stream === undefined || response.stream.destroyed;
+  if (response instanceof builtins.http2.Http2ServerResponse)
+    return response.stream === undefined || response.stream.destroyed;
   return response.destroyed;
 }

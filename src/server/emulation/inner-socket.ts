@@ -10,7 +10,7 @@ import type { AttachOptions } from "../../board/switchboard/options/listen-optio
 import type { Switchboard } from "../../board/switchboard/switchboard.ts";
 import { SwitchboardError } from "../../errors.ts";
 import { beginHandshake, checkHandshakeResponse } from "../../wire/handshake/client.ts";
-import { http } from "../../wire/upgrade/node-http.ts";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 import { webSocketSettings } from "../../wire/websocket/options.ts";
 import { WebSocket } from "../../wire/websocket/websocket.ts";
 import type { EmulationSession } from "../protocol/emulation.ts";
@@ -117,7 +117,7 @@ function upgradeRequest(
 ): IncomingMessage {
   // The board asks the socket of a request for nothing but its address.
   const socket = Object.assign(stream, { remoteAddress }) as unknown as Socket;
-  const upgrade = new http.IncomingMessage(socket);
+  const upgrade = new builtins.http.IncomingMessage(socket);
   Object.assign(upgrade, { httpVersion: "1.1", httpVersionMajor: 1, httpVersionMinor: 1, method: "GET" });
   upgrade.url = withoutOwnParameters(url);
   const added = Object.entries(handshake).map(([name, value]) => [name.toLowerCase(), value]);

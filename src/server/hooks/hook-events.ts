@@ -1,5 +1,5 @@
 /** The form of notifications: the events, the body of a POST, and its headers with the signature. */
-import { createHmac } from "node:crypto";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 import type { ClientFacts } from "../client/backend.ts";
 import type { EndpointConfig } from "../config/config.ts";
 import { addMeta, JsonObject, protocolOf } from "./request-body.ts";
@@ -44,6 +44,7 @@ export function hookHeaders(
   body: Buffer,
 ): Record<string, string> {
   const headers: Record<string, string> = { ...fixed, "content-type": "application/json" };
-  if (secret !== "") headers[SIGNATURE_HEADER] = createHmac("sha256", secret).update(body).digest("hex");
+  if (secret !== "")
+    headers[SIGNATURE_HEADER] = builtins.crypto.createHmac("sha256", secret).update(body).digest("hex");
   return headers;
 }

@@ -6,10 +6,9 @@
  * `node:http`.
  */
 import type { Agent, ClientRequest, IncomingMessage } from "node:http";
-import { request as requestOverTls, Agent as TlsAgent } from "node:https";
 import { setTimeout as pause } from "node:timers/promises";
 import { SwitchboardError } from "../../errors.ts";
-import { http } from "../../wire/upgrade/node-http.ts";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 
 /** Bytes of an answer's body at most. */
 export const MAX_ANSWER_BYTES = 1024 * 1024;
@@ -92,13 +91,14 @@ export function describeUrl(url: URL): string {
 }
 
 export class HttpCaller {
+  readonly #secure: boolean;
   readonly #agent: Agent;
-  readonly #request: typeof http.request;
+  readonly #request: typeof builtins.http.request;
   readonly #options: Record<string, unknown>;
 
   /** @param maxSockets number of sockets at most; calls beyond it wait, within their timeout */
   constructor(url: URL, maxSockets: number) {
-    const secure = url.protocol === "https:";
+    this.#secure = url.protocol === "https:";
     const agentOptions = {
       keepAlive: true,
       maxSockets,
@@ -107,8 +107,8 @@ export class HttpCaller {
       // The socket used last is the one least likely to be closed by the server.
       scheduling: "lifo",
     } as const;
-    this.#agent = secure ? new TlsAgent(agentOptions) : new http.Agent(agentOptions);
-    this.#request = secure ? requestOverTls : http.request;
+    this.#agent = this.#secure ? new builtins.https.Agent(agentOptions) : new builtins.http.Agent(agentOptions);
+    this.#request = this.#secure ? builtins.https.request : builtins.http.request;
     const auth = url.username === "" ? undefined : decodeURIComponent(`${url.username}:${url.password}`);
     this.#options = {
       agent: this.#agent,
@@ -156,7 +156,7 @@ export class HttpCaller {
       });
       request.once("socket", (socket) => {
         if (request.reusedSocket) stage = "waiting";
-        else socket.once(this.#agent instanceof TlsAgent ? "secureConnect" : "connect", () => (stage = "waiting"));
+        else socket.once(this.#secure ? "secureConnect" : "connect", () => (stage = "waiting"));
       });
       request.on("error", (error: NodeJS.ErrnoException) => {
         const kind = stage === "connecting" ? "unreachable" : "cut";

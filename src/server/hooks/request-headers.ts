@@ -1,6 +1,6 @@
 /** The headers of calls to the application: fixed ones, and those of the client that the config allows. */
 import { SwitchboardError } from "../../errors.ts";
-import { http } from "../../wire/upgrade/node-http.ts";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 import type { ClientFacts } from "../client/backend.ts";
 import type { EndpointConfig } from "../config/config.ts";
 
@@ -35,8 +35,8 @@ export function fixedHeaders(config: EndpointConfig, name: string): Record<strin
   const headers: Record<string, string> = {};
   for (const [header, value] of Object.entries(config.staticHttpHeaders)) {
     try {
-      http.validateHeaderName(header);
-      http.validateHeaderValue(header, value);
+      builtins.http.validateHeaderName(header);
+      builtins.http.validateHeaderValue(header, value);
     } catch (cause) {
       // The value may be a secret: the message doesn't hold it.
       const message = `${name}.http.static_headers: name or value of ${JSON.stringify(header)} can't stand in a header`;

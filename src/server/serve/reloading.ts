@@ -2,9 +2,9 @@
  * A server that gets another config while it runs: which part of the config, and how its shards get it. `server.ts` has
  * one.
  */
-import { isDeepStrictEqual } from "node:util";
 import type { RenewalResult } from "../../board/switchboard/moving/renewals.ts";
 import type { Switchboard } from "../../board/switchboard/switchboard.ts";
+import { builtins } from "../../wire/node-internals/builtins.ts";
 import { topicsOf } from "../channels/topics.ts";
 import type { ClientConfig, ServerConfig } from "../config/config.ts";
 import { publishSettings, type ShardSettings } from "./shard-settings.ts";
@@ -77,13 +77,15 @@ export function reloaded(before: ServerConfig, after: ServerConfig): ReloadedCon
   const needRestart: string[] = [];
   const client: ClientConfig = { ...after.client, ...fixedOf(before.client) };
   for (const key of FIXED_CLIENT) {
-    if (!isDeepStrictEqual(before.client[key], after.client[key])) needRestart.push(`client.${snake(key)}`);
+    if (!builtins.util.isDeepStrictEqual(before.client[key], after.client[key]))
+      needRestart.push(`client.${snake(key)}`);
   }
   // History and presence are kept by the engine, by rules that don't change.
-  const hasTopics = isDeepStrictEqual(shapeOf(before.channel), shapeOf(after.channel));
+  const hasTopics = builtins.util.isDeepStrictEqual(shapeOf(before.channel), shapeOf(after.channel));
   if (!hasTopics) needRestart.push("channel (its history, presence or namespaces)");
   for (const section of Object.keys(before) as (keyof ServerConfig)[]) {
-    if (!RELOADED.has(section) && !isDeepStrictEqual(before[section], after[section])) needRestart.push(snake(section));
+    if (!RELOADED.has(section) && !builtins.util.isDeepStrictEqual(before[section], after[section]))
+      needRestart.push(snake(section));
   }
   const { proxy } = after;
   return { config: { ...before, client, channel: hasTopics ? after.channel : before.channel, proxy }, needRestart };

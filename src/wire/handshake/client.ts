@@ -2,8 +2,8 @@
  * The client's side of the opening handshake: the request's headers and the checks of the answer. Used by `connect` of
  * `switchboard/websocket` and by the load generator.
  */
-import { randomBytes } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
+import { builtins } from "../node-internals/builtins.ts";
 import type { CompressionOptions, DeflateAgreement } from "../protocol/deflate/compression.ts";
 import { acceptKey } from "./accept-key.ts";
 import { checkDeflateAnswer, offerDeflate } from "./permessage-deflate.ts";
@@ -69,7 +69,7 @@ const checks: readonly Check[] = [
 
 /** Prepares a handshake with a new random key. Source: RFC 6455 section 4.1. */
 export function beginHandshake({ protocols = [], compression }: ClientHandshakeOptions = {}): ClientHandshake {
-  const key = randomBytes(16).toString("base64");
+  const key = builtins.crypto.randomBytes(16).toString("base64");
   const headers = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": key,

@@ -3,8 +3,8 @@
  * of this folder bind their functions here. Addresses never leave this folder.
  */
 import type * as Ffi from "node:ffi";
-import { getSystemErrorMap } from "node:util";
 import { SwitchboardError } from "../../errors.ts";
+import { builtins } from "../node-internals/builtins.ts";
 
 /** Types of the arguments and of the result of a C function. Integers of 64 bits and pointers are bigints. */
 export type CSignature = Ffi.FunctionSignature;
@@ -57,7 +57,7 @@ export function errno(): number {
 
 /** Returns the error of a C function that failed, with the name of `code`, which is an `errno`. */
 export function systemError(call: string, code = errno()): SwitchboardError {
-  const [name, text] = getSystemErrorMap().get(-code) ?? [`error ${code}`, "unknown error"];
+  const [name, text] = builtins.util.getSystemErrorMap().get(-code) ?? [`error ${code}`, "unknown error"];
   return new SwitchboardError("ERR_SYSTEM_CALL", `${call} failed: ${name} (${text})`);
 }
 

@@ -1,9 +1,10 @@
 /**
  * Private parts of `node:zlib` (`lib/zlib.js`), on which its one-shot functions are built. The inflater uses them. When
- * one is missing, the inflater notices as its module is loaded, and uses `inflateWithInfo`, at more than twice the
+ * one is missing, the inflater notices at its first use, and uses `inflateWithInfo`, at more than twice the
  * time.
  */
-import { type InflateRaw, inflateRawSync, type ZlibOptions } from "node:zlib";
+import type { InflateRaw, ZlibOptions } from "node:zlib";
+import { builtins } from "./builtins.ts";
 
 /** The native object below a zlib stream. */
 export interface EngineHandle {
@@ -63,5 +64,5 @@ export interface InflatedWithInfo {
 
 /** Inflates with the option `info` of `inflateRawSync`. Documented; Node's types don't know the result. */
 export function inflateWithInfo(input: Buffer, options: ZlibOptions): InflatedWithInfo {
-  return inflateRawSync(input, { ...options, info: true }) as unknown as InflatedWithInfo;
+  return builtins.zlib.inflateRawSync(input, { ...options, info: true }) as unknown as InflatedWithInfo;
 }

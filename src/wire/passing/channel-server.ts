@@ -1,9 +1,9 @@
 /** Listens for channels on a Unix socket. The process that may be taken over has one server. */
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { lstatSync, renameSync, rmSync, statSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { type PeerProcess, peerOf } from "../native/pass-descriptors.ts";
+import { builtins } from "../node-internals/builtins.ts";
 import { descriptorOf } from "../node-internals/net.ts";
 import { DescriptorChannel } from "./descriptor-channel.ts";
 import { CONNECT_TIMEOUT_MS, DESCRIPTORS, MESSAGES, readExactly, TOKEN_BYTES } from "./first-bytes.ts";
@@ -95,7 +95,7 @@ export class ChannelServer {
   }
 
   #addHalf(socket: Socket, peer: PeerProcess): void {
-    const token = randomBytes(TOKEN_BYTES);
+    const token = builtins.crypto.randomBytes(TOKEN_BYTES);
     const name = token.toString("hex");
     this.#halves.set(name, { socket, peer });
     socket.once("close", () => this.#halves.delete(name));

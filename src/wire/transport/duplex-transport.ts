@@ -1,7 +1,8 @@
 /** The transport over any byte stream: TLS and Unix sockets, HTTP/2 streams, pairs in memory. */
-import { constants, type Http2Stream } from "node:http2";
+import type { Http2Stream } from "node:http2";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { builtins } from "../node-internals/builtins.ts";
 import type { Transport, TransportReceiver } from "./transport.ts";
 
 /**
@@ -77,7 +78,8 @@ export class DuplexTransport implements Transport {
   }
 
   destroy(): void {
-    if (!isOver(this.#stream) && isHttp2Stream(this.#stream)) this.#stream.close(constants.NGHTTP2_CANCEL);
+    if (!isOver(this.#stream) && isHttp2Stream(this.#stream))
+      this.#stream.close(builtins.http2.constants.NGHTTP2_CANCEL);
     this.#stream.destroy();
   }
 

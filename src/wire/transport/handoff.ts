@@ -3,7 +3,6 @@ import { closeSync, openSync } from "node:fs";
 import { type Server, Socket } from "node:net";
 import { devNull } from "node:os";
 import type { Duplex } from "node:stream";
-import { TLSSocket } from "node:tls";
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
 import { handleOf, makeTransferable, optionsOver, type TcpHandle, transferable } from "../node-internals/net.ts";
@@ -18,7 +17,7 @@ import {
   PendingHandoffs,
 } from "./pending-handoffs.ts";
 import { queuedMessages } from "./queued-messages.ts";
-import { takeBuffered } from "./taken-socket.ts";
+import { isTlsSocket, takeBuffered } from "./taken-socket.ts";
 import { nodeSockets, type TcpSockets } from "./tcp-sockets.ts";
 import type { Transport } from "./transport.ts";
 
@@ -313,5 +312,5 @@ export function canMoveSockets(nodeVersion: string): boolean {
 
 /** True if a socket can be moved between threads: TCP sockets can; TLS and Unix sockets can't. */
 export function isMovable(socket: Duplex): socket is Socket {
-  return socket instanceof Socket && !(socket instanceof TLSSocket) && "port" in socket.address();
+  return socket instanceof Socket && !isTlsSocket(socket) && "port" in socket.address();
 }

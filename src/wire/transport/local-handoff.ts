@@ -6,11 +6,10 @@
  */
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { TLSSocket } from "node:tls";
 import { DuplexTransport } from "./duplex-transport.ts";
 import { flushed } from "./handoff.ts";
 import type { HandoffResult } from "./pending-handoffs.ts";
-import { takeBuffered } from "./taken-socket.ts";
+import { isTlsSocket, takeBuffered } from "./taken-socket.ts";
 import { nodeSockets, type TcpSockets } from "./tcp-sockets.ts";
 import type { Transport } from "./transport.ts";
 
@@ -44,7 +43,7 @@ export async function localHandoff(
 }
 
 function transportOver(socket: Duplex, head: Buffer, sockets: TcpSockets): Transport {
-  if (!(socket instanceof Socket) || socket instanceof TLSSocket) return new DuplexTransport(socket, head);
+  if (!(socket instanceof Socket) || isTlsSocket(socket)) return new DuplexTransport(socket, head);
   socket.setTimeout(0);
   return sockets.take(socket, Buffer.from(takeBuffered(socket, head).buffer), false);
 }

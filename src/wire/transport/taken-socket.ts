@@ -1,7 +1,7 @@
 /** Takes what Node has read of a socket, or the whole socket, out of Node's stream. Handoffs and takeovers use it. */
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import { handleOf, type TcpHandle, takeHandle } from "../node-internals/net.ts";
 
 /** A socket that has lost its owner in this thread, and everything that was read of it. */
@@ -11,6 +11,11 @@ export interface TakenSocket {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** True for a TLS socket. To ask by `instanceof` would load `node:tls`. */
+export function isTlsSocket(socket: Duplex): socket is TLSSocket {
+  return "encrypted" in socket && socket.encrypted === true;
+}
+
 /**
  * Takes a socket, which the caller owns from now on. The stream closes without the socket. Returns undefined, and
  * changes nothing, for a closed socket, and for a stream that is more than a socket (TLS, HTTP/2).
@@ -18,7 +23,7 @@ export interface TakenSocket {
  * @param head bytes of the stream that were read before
  */
 export function takeSocket(socket: Duplex, head: Buffer): TakenSocket | undefined {
-  if (!(socket instanceof Socket) || socket instanceof TLSSocket) return undefined;
+  if (!(socket instanceof Socket) || isTlsSocket(socket)) return undefined;
   const handle = handleOf(socket);
   if (handle === null) return undefined;
   const bytes = takeBuffered(socket, head);

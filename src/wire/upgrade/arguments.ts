@@ -1,13 +1,12 @@
 /**
  * Checks the arguments of the calls that take a server or an upgrade, and says what to pass instead of what was passed.
  */
-import { Server as TlsHttpServer } from "node:https";
 import { SwitchboardError } from "../../errors.ts";
-import { http } from "./node-http.ts";
+import { builtins } from "../node-internals/builtins.ts";
 
 /** Throws `ERR_ARGUMENT` for what is no server of `node:http`, `node:https` or `node:http2`. */
 export function checkServer(call: string, value: unknown): void {
-  if (value instanceof http.Server || value instanceof TlsHttpServer || isHttp2Server(value)) return;
+  if (value instanceof builtins.http.Server || value instanceof builtins.https.Server || isHttp2Server(value)) return;
   throw argumentError(`${call} takes a server of node:http, node:https or node:http2, and got ${adviceOn(value)}`);
 }
 

@@ -1,10 +1,10 @@
 /** The client calls `requestUpgrade` and `openTunnel`. `connect` of `switchboard/websocket` builds on both. */
 import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
-import { request as requestHttps, type RequestOptions as TlsRequestOptions } from "node:https";
+import type { RequestOptions as TlsRequestOptions } from "node:https";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
+import { builtins } from "../node-internals/builtins.ts";
 import { noop } from "./empty.ts";
-import { http } from "./node-http.ts";
 import { abandonedError, Exchange, refusedError } from "./on-upgrade.ts";
 import type { Upgraded } from "./upgraded.ts";
 
@@ -91,7 +91,7 @@ function startRequest(target: URL, options: RequestOptions): ClientRequest {
     throw new SwitchboardError("ERR_URL_SCHEME", message);
   }
   const hostname = target.hostname.replace(/^\[|\]$/g, "");
-  const request = target.protocol === "https:" ? requestHttps : http.request;
+  const request = target.protocol === "https:" ? builtins.https.request : builtins.http.request;
   // An agent's pool is of no use, because the socket leaves HTTP. With any agent, Node would ignore createConnection.
   const agent = options.createConnection === undefined ? { agent: false } : {};
   return request({ ...agent, ...options, hostname, port: target.port });

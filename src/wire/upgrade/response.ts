@@ -1,6 +1,6 @@
 /** Writes the answers to upgrade requests. Used by `serve.ts` and by everything of a board that accepts or refuses. */
 import type { Duplex } from "node:stream";
-import { http } from "./node-http.ts";
+import { builtins } from "../node-internals/builtins.ts";
 
 /** Headers of an answer, as `node:http` takes them: an array becomes as many lines. */
 export type AnswerHeaders = Readonly<Record<string, string | number | readonly string[]>>;
@@ -61,7 +61,7 @@ export function renderRefusal({ status, headers = {}, body }: UpgradeRefusal): R
   checkRefusalStatus(status);
   const { "content-length": _length, "transfer-encoding": _encoding, ...given } = lowerCased(headers);
   if (status === NOT_MODIFIED) return { headers: given, payload: Buffer.alloc(0) };
-  const payload = Buffer.from(body ?? `${http.STATUS_CODES[status] ?? status}\n`);
+  const payload = Buffer.from(body ?? `${builtins.http.STATUS_CODES[status] ?? status}\n`);
   const type = "text/plain; charset=utf-8";
   return { headers: { "content-type": type, ...given, "content-length": String(payload.length) }, payload };
 }
@@ -87,11 +87,11 @@ function lowerCased(headers: AnswerHeaders): AnswerHeaders {
 }
 
 function head(status: number, headers: AnswerHeaders): string {
-  let text = `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? "Unknown"}\r\n`;
+  let text = `HTTP/1.1 ${status} ${builtins.http.STATUS_CODES[status] ?? "Unknown"}\r\n`;
   for (const [name, value] of Object.entries(headers)) {
-    http.validateHeaderName(name);
+    builtins.http.validateHeaderName(name);
     for (const one of typeof value === "object" ? value : [value]) {
-      http.validateHeaderValue(name, String(one));
+      builtins.http.validateHeaderValue(name, String(one));
       text += `${name}: ${one}\r\n`;
     }
   }

@@ -2,8 +2,9 @@
  * The way of `connect` through an HTTP proxy.
  */
 import type { Duplex } from "node:stream";
-import { connect as connectTls, type ConnectionOptions as TlsConnectionOptions } from "node:tls";
+import type { ConnectionOptions as TlsConnectionOptions } from "node:tls";
 import { SwitchboardError } from "../../errors.ts";
+import { builtins } from "../node-internals/builtins.ts";
 import { openTunnel, type UpgradeRequestOptions } from "../upgrade/request.ts";
 import type { TlsOptions } from "./connect-options.ts";
 import { portOf } from "./proxy.ts";
@@ -37,7 +38,7 @@ export async function throughProxy(
   if (readBuffer.length > 0) socket.unshift(readBuffer);
   const createConnection = (): Duplex => {
     if (target.protocol === "https:")
-      return connectTls({ ...peerName(target), ...tls, socket, ALPNProtocols: ["http/1.1"] });
+      return builtins.tls.connect({ ...peerName(target), ...tls, socket, ALPNProtocols: ["http/1.1"] });
     // The downcast left the socket paused; node:http only adds a listener, on the next tick.
     process.nextTick(() => socket.resume());
     return socket;

@@ -1,12 +1,7 @@
 /** Gives the WebSocket streams of an HTTP/2 server to the boards that are attached to it. Used by `UpgradeRoutes`. */
-import {
-  type Http2SecureServer,
-  type Http2Server,
-  Http2ServerResponse,
-  type IncomingHttpHeaders,
-  type ServerHttp2Stream,
-} from "node:http2";
+import type { Http2SecureServer, Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
+import { builtins } from "../../../wire/node-internals/builtins.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
 import { afterItsRead, Http2OpeningHandshake, refuseStream, requestOf } from "../http2-opening-handshake.ts";
 import { declineTimeoutMs, type Route, ServerRoutes, takeRoute } from "./route.ts";
@@ -62,7 +57,7 @@ function attachTo(server: AnyHttp2Server, routes: readonly Route[]): () => void 
    */
   const handleConnect = (request: unknown, response: unknown): void => {
     const alone = server.listenerCount("connect") === 1;
-    if (response instanceof Http2ServerResponse) {
+    if (response instanceof builtins.http2.Http2ServerResponse) {
       const { stream } = response;
       if (!alone || stream === undefined || accepted.has(stream)) return;
       const { headers } = request as { readonly headers: IncomingHttpHeaders };

@@ -4,12 +4,12 @@
  */
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import { SwitchboardError } from "../../../errors.ts";
 import { missingError } from "../../../wire/node-internals/missing.ts";
 import { socketBelow } from "../../../wire/node-internals/net.ts";
 import { EMPTY, noop } from "../../../wire/protocol/empty.ts";
-import { takeSocket } from "../../../wire/transport/taken-socket.ts";
+import { isTlsSocket, takeSocket } from "../../../wire/transport/taken-socket.ts";
 import type { ShardPort } from "../shard-port.ts";
 import type { SocketAcceptorOwner } from "./socket-acceptor-owner.ts";
 
@@ -210,5 +210,5 @@ export class HttpSockets {
 
 /** Returns the accepted socket below a TLS socket; undefined when this Node hides it. */
 function rawOf(socket: Duplex): Socket | undefined {
-  return socket instanceof TLSSocket ? socketBelow(socket) : (socket as Socket);
+  return isTlsSocket(socket) ? socketBelow(socket) : (socket as Socket);
 }

@@ -1,10 +1,10 @@
 /** A port of the board on which every shard accepts by itself. */
-import cluster from "node:cluster";
 import { once } from "node:events";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
 import { duplicate } from "../../../wire/native/pass-descriptors.ts";
 import { closeDescriptor } from "../../../wire/native/sockets.ts";
+import { builtins } from "../../../wire/node-internals/builtins.ts";
 import { descriptorOf } from "../../../wire/node-internals/net.ts";
 import { createMovableServer } from "../../../wire/transport/raw-socket-server.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
@@ -77,7 +77,7 @@ export class ReusePortListener implements PassableSockets {
   async #listen(port: number, host: string | undefined, signal: AbortSignal): Promise<void> {
     // Another program of the same user may share the port: a server without sharing finds out whether the port is free.
     // Workers of a cluster share it on purpose.
-    const first = await bind(port, host, cluster.isWorker, signal);
+    const first = await bind(port, host, builtins.cluster.isWorker, signal);
     this.#address = first.address() as AddressInfo;
     if (this.#owner.shards === 1) {
       this.#keep([first]);
@@ -209,7 +209,12 @@ export class ReusePortListener implements PassableSockets {
   }
 
   #bindOne(signal: AbortSignal): Promise<Server> {
-    return bind((this.#address as AddressInfo).port, this.#host, cluster.isWorker || this.#owner.shards > 1, signal);
+    return bind(
+      (this.#address as AddressInfo).port,
+      this.#host,
+      builtins.cluster.isWorker || this.#owner.shards > 1,
+      signal,
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 /** The check of `tls` options, for `listen` and `updateTls`. */
-import { randomBytes } from "node:crypto";
 import { SwitchboardError } from "../../../errors.ts";
 import { checkNames } from "../../../wire/handshake/option-check.ts";
+import { builtins } from "../../../wire/node-internals/builtins.ts";
 import { createContexts, type TlsIdentity, type TlsOptions, type TlsSettings } from "../../accept/tls-settings.ts";
 
 const identityOptions = ["key", "cert", "passphrase"];
@@ -27,7 +27,7 @@ export function checkTlsOptions(call: string, options: TlsOptions): TlsSettings 
     checkIdentity(`${call}: tls.servers["${name}"]`, identity, identityOptions);
     servers[name] = toCloneable(identity);
   }
-  const settings = { ...toCloneable(options), servers, ticketKeys: new Uint8Array(randomBytes(48)) };
+  const settings = { ...toCloneable(options), servers, ticketKeys: new Uint8Array(builtins.crypto.randomBytes(48)) };
   try {
     createContexts(settings);
   } catch (cause) {

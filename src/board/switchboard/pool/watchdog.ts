@@ -1,6 +1,6 @@
 /** Notices a blocked event loop. Each shard and each engine thread has a watchdog, unless `shardTimeoutMs` is 0. */
-import { url as inspectorUrl } from "node:inspector";
 import { Pulse } from "../../../runtime/stats/pulse.ts";
+import { builtins } from "../../../wire/node-internals/builtins.ts";
 
 /** Least time that a thread has until its event loop first turns: threads that start together share the cores. */
 const START_TIMEOUT_MS = 30_000;
@@ -47,7 +47,7 @@ export class Watchdog {
   /** A check counts as one interval, however late it comes: late timers don't catch up. */
   readonly #check = (): void => {
     const { beats } = this.pulse;
-    if (beats !== this.#beats || inspectorUrl() !== undefined) {
+    if (beats !== this.#beats || builtins.inspector.url() !== undefined) {
       this.#beats = beats;
       this.#silentMs = 0;
       return;

@@ -1,6 +1,6 @@
 /** The old board's engine in a takeover: what of it goes along, and where this process stops. `BoardSource` has one. */
-import { randomBytes } from "node:crypto";
 import type { Waiting } from "../../../runtime/streams/takeover.ts";
+import { builtins } from "../../../wire/node-internals/builtins.ts";
 import type { BoardTopics } from "../board-topics.ts";
 import { engineStep } from "./engine-steps.ts";
 import { TOPICS_IN_MESSAGE } from "./limits.ts";
@@ -26,7 +26,7 @@ export class EngineSource {
 
   /** Yields the luggage that may go while this process still serves all connections. */
   async *prepare(): AsyncGenerator<BoardLuggage> {
-    this.#mark = randomBytes(9).toString("base64url");
+    this.#mark = builtins.crypto.randomBytes(9).toString("base64url");
     const marked = await engineStep(this.#topics, { kind: "expectMarks", mark: this.#mark });
     if (marked === undefined) return;
     this.#isMarked = true;

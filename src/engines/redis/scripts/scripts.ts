@@ -3,7 +3,7 @@
  * README.md ("What is kept in Redis") explains the keys. A script gets the identity of the server as its first
  * argument.
  */
-import { createHash } from "node:crypto";
+import { builtins } from "../../../wire/node-internals/builtins.ts";
 import { CHANGE, MEMBERS, REFRESH, STATS } from "./presence-scripts.ts";
 import { HISTORY, PUBLISH, RENEW } from "./stream-scripts.ts";
 
@@ -35,7 +35,7 @@ export interface Scripts {
 export function createScripts(isCluster: boolean): Scripts {
   const create = (name: string, source: string): Script => {
     const text = isCluster ? source.replaceAll("'PUBLISH'", "'SPUBLISH'") : source;
-    return { name, text, sha: createHash("sha1").update(text).digest("hex") };
+    return { name, text, sha: builtins.crypto.createHash("sha1").update(text).digest("hex") };
   };
   return {
     publish: create("publish", PUBLISH),
@@ -52,5 +52,5 @@ export function createScripts(isCluster: boolean): Scripts {
 export function identityOf(server: string, replication: string): string {
   const run = /run_id:(\w+)/.exec(server)?.[1] ?? "";
   const history = /master_replid:(\w+)/.exec(replication)?.[1] ?? "";
-  return createHash("sha1").update(run).update(history).digest("hex").slice(0, IDENTITY_LENGTH);
+  return builtins.crypto.createHash("sha1").update(run).update(history).digest("hex").slice(0, IDENTITY_LENGTH);
 }

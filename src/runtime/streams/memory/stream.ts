@@ -1,5 +1,5 @@
 /** One stream of a memory engine. `StreamStore` has all of them. */
-import { randomBytes } from "node:crypto";
+import { builtins } from "../../../wire/node-internals/builtins.ts";
 import { RecencyItem } from "./recency-list.ts";
 import { StreamLog } from "./stream-log.ts";
 
@@ -48,7 +48,7 @@ export class Stream extends RecencyItem {
   /** The part of the stream that another process has: see `StreamExport`. */
   given: GivenStream | undefined = undefined;
 
-  constructor(topic: string, wanted: boolean, epoch = randomBytes(EPOCH_BYTES).toString("base64url")) {
+  constructor(topic: string, wanted: boolean, epoch = builtins.crypto.randomBytes(EPOCH_BYTES).toString("base64url")) {
     super();
     this.topic = topic;
     this.epoch = epoch;

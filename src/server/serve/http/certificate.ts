@@ -1,7 +1,7 @@
 /** The certificate of the port of clients, from the files that the config names. */
 import { readFile } from "node:fs/promises";
-import { createSecureContext } from "node:tls";
 import { SwitchboardError } from "../../../errors.ts";
+import { builtins } from "../../../wire/node-internals/builtins.ts";
 import type { ServerConfig } from "../../config/config.ts";
 
 type TlsFiles = NonNullable<ServerConfig["httpServer"]["tls"]>;
@@ -10,7 +10,7 @@ type TlsFiles = NonNullable<ServerConfig["httpServer"]["tls"]>;
 export async function certificateOf({ certFile, keyFile }: TlsFiles): Promise<{ cert: Buffer; key: Buffer }> {
   const [cert, key] = [await readTlsFile("cert_pem", certFile), await readTlsFile("key_pem", keyFile)];
   try {
-    createSecureContext({ cert, key });
+    builtins.tls.createSecureContext({ cert, key });
   } catch (cause) {
     const reason = `${certFile} and ${keyFile} aren't a certificate and its key: ${messageOf(cause)}`;
     throw new SwitchboardError("ERR_OPTION", `http_server.tls: ${reason}`, { cause });

@@ -1,7 +1,6 @@
 /** The HTTP servers of a server: for clients, and for the API, health and metrics. `server.ts` makes them. */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
-import { http } from "../../../wire/upgrade/node-http.ts";
+import { builtins } from "../../../wire/node-internals/builtins.ts";
 import type { ServerConfig } from "../../config/config.ts";
 import { certificateOf } from "./certificate.ts";
 
@@ -29,7 +28,9 @@ export async function createServer(
     response.writeHead(404, { "Content-Type": "text/plain" });
     response.end("not found\n");
   };
-  return tls === undefined ? http.createServer(listener) : createTlsServer(await certificateOf(tls), listener);
+  return tls === undefined
+    ? builtins.http.createServer(listener)
+    : builtins.https.createServer(await certificateOf(tls), listener);
 }
 
 /** Closes a server. Requests under way have a second. */

@@ -3,12 +3,11 @@
  * connections of this process: the other one answers them, because it has the clients. `server.ts` has one.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { request as requestTls } from "node:https";
 import type { AddressInfo } from "node:net";
 import { pipeline } from "node:stream";
 import type { Switchboard } from "../../../board/switchboard/switchboard.ts";
+import { builtins } from "../../../wire/node-internals/builtins.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
-import { http } from "../../../wire/upgrade/node-http.ts";
 import { type Handler, pathOf } from "./http-servers.ts";
 
 /** The socket that this process has passed on. */
@@ -100,8 +99,8 @@ function passOn(
   const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
   // The certificate names the outside: this connection goes to the socket that this process has passed on.
   const onward = isTls
-    ? requestTls({ ...target, signal, rejectUnauthorized: false })
-    : http.request({ ...target, signal });
+    ? builtins.https.request({ ...target, signal, rejectUnauthorized: false })
+    : builtins.http.request({ ...target, signal });
   onward.on("response", (answer) => {
     response.writeHead(answer.statusCode ?? 502, { ...answer.headers, connection: "close" });
     pipeline(answer, response, noop);

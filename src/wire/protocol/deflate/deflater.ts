@@ -2,7 +2,7 @@
  * Compresses frames. A shard has one `Deflaters` for all its connections; `switchboard/websocket` has one for each set
  * of options; the load generator compresses its payloads with a `Deflater`.
  */
-import { constants, deflateRawSync } from "node:zlib";
+import { builtins } from "../../node-internals/builtins.ts";
 import { allocate } from "../allocator.ts";
 import { type Frame, headerBytes, writeHeader } from "../frame.ts";
 import { Opcode } from "../opcode.ts";
@@ -56,10 +56,10 @@ export class Deflater {
   }
 
   #deflate(opcode: number, payload: Buffer): Frame | undefined {
-    const flushed = deflateRawSync(payload, {
+    const flushed = builtins.zlib.deflateRawSync(payload, {
       windowBits: this.#windowBits,
       level: this.#options.level,
-      finishFlush: constants.Z_SYNC_FLUSH,
+      finishFlush: builtins.zlib.constants.Z_SYNC_FLUSH,
       chunkSize: Math.min(MAX_CHUNK_BYTES, Math.max(MIN_CHUNK_BYTES, payload.length >>> 1)),
     });
     const payloadBytes = flushed.length - FLUSH_TAIL_BYTES;

@@ -1,5 +1,6 @@
 /** Inflates one deflate stream with zlib, in the calling thread. Only the inflater uses this file. */
-import { constants, createInflateRaw, type InflateRaw, type ZlibOptions } from "node:zlib";
+import type { InflateRaw, ZlibOptions } from "node:zlib";
+import { builtins } from "../../node-internals/builtins.ts";
 import {
   type EngineHandle,
   engineHandleOf,
@@ -73,10 +74,10 @@ export const inflateInPlace: InflateStream = (input, { windowBits, dictionary, m
     prepare(one);
     engine.reset();
     if (dictionary.length > 0) {
-      run(engine, storedBlockOf(dictionary), constants.Z_SYNC_FLUSH, dictionary.length);
+      run(engine, storedBlockOf(dictionary), builtins.zlib.constants.Z_SYNC_FLUSH, dictionary.length);
       prepare(one);
     }
-    const bytes = run(engine, input, constants.Z_FINISH, maxBytes);
+    const bytes = run(engine, input, builtins.zlib.constants.Z_FINISH, maxBytes);
     return { bytes, consumedBytes: engine.bytesWritten };
   } catch (error) {
     // The engine may be in any state after an error.
@@ -87,7 +88,7 @@ export const inflateInPlace: InflateStream = (input, { windowBits, dictionary, m
 };
 
 function keepEngine(windowBits: number): KeptEngine {
-  const engine = createInflateRaw({ windowBits, chunkSize: constants.Z_MIN_CHUNK });
+  const engine = builtins.zlib.createInflateRaw({ windowBits, chunkSize: builtins.zlib.constants.Z_MIN_CHUNK });
   const handle = engineHandleOf(engine);
   if (handle !== null) handle.close = noop;
   const one = { engine, handle };
@@ -127,13 +128,22 @@ function storedBlockOf(bytes: Buffer): Buffer {
   return storedBlock.subarray(0, STORED_HEADER_BYTES + length);
 }
 
-/** The faster way if it works in this version of Node, whose private parts it uses; else the one-shot function. */
-export const inflateStream: InflateStream = worksInPlace() ? inflateInPlace : inflateAnew;
+/** What `inflateStream` returns; undefined before the first stream. */
+let way: InflateStream | undefined;
+
+/**
+ * Returns the faster way if that works in this version of Node, whose private parts it uses; else the one-shot
+ * function.
+ */
+export function inflateStream(): InflateStream {
+  way ??= worksInPlace() ? inflateInPlace : inflateAnew;
+  return way;
+}
 
 /** Inflates one stream. Returns the code of what is wrong with it in place of throwing. */
 export function tryInflate(input: Buffer, settings: StreamSettings): Inflated | ViolationCode {
   try {
-    const inflated = inflateStream(input, settings);
+    const inflated = inflateStream()(input, settings);
     return inflated.bytes.length > settings.maxBytes ? "ERR_MESSAGE_TOO_BIG" : inflated;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

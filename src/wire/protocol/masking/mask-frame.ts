@@ -1,5 +1,5 @@
 /** Masks frames for clients: for the client WebSockets and the load generator. */
-import { randomFillSync } from "node:crypto";
+import { builtins } from "../../node-internals/builtins.ts";
 import { allocate } from "../allocator.ts";
 import type { Frame } from "../frame.ts";
 import { readKey, unmask } from "./mask.ts";
@@ -29,7 +29,7 @@ export function maskFrame({ block, start, end }: Frame): Frame {
 
 function nextKey(): Buffer {
   if (poolAt === pool.length) {
-    randomFillSync(pool);
+    builtins.crypto.randomFillSync(pool);
     poolAt = 0;
   }
   poolAt += KEY_BYTES;

@@ -14,8 +14,8 @@ const KIB = 1024;
 const settings = { windowBits: 15, dictionary: NOTHING, maxBytes: 8 * KIB * KIB };
 
 it("inflates in place on this version of Node", () => {
-  expect(inflateStream).toBe(inflateInPlace);
-  const [one, other] = ["one", "other"].map((word) => inflateStream(deflateRawSync(word), settings).bytes);
+  expect(inflateStream()).toBe(inflateInPlace);
+  const [one, other] = ["one", "other"].map((word) => inflateStream()(deflateRawSync(word), settings).bytes);
   expect(one?.buffer).toBe(other?.buffer);
 });
 
