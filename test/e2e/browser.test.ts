@@ -36,7 +36,11 @@ describe.skipIf(missing)("the demo's page in Chromium", () => {
     return context;
   }
 
-  /** Opens the page in a new tab, and waits until it has joined. */
+  /**
+   * Opens the page in a new tab, and waits until it has joined.
+   *
+   * @param name none of the ten names with which a page may begin: others would see that name join, too
+   */
   async function join(context: BrowserContext, url: string, name: string): Promise<Page> {
     const page = await context.newPage();
     await enter(page, url, name);
@@ -68,32 +72,32 @@ describe.skipIf(missing)("the demo's page in Chromium", () => {
     const complaints: string[] = [];
     context.on("console", (message) => complaints.push(message.text()));
     context.on("weberror", (error) => complaints.push(error.error().message));
-    const ada = await join(context, url, "Ada");
-    const grace = await join(context, url, "Grace");
-    const adasShard = await shardOf(ada);
+    const mary = await join(context, url, "Mary");
+    const lise = await join(context, url, "Lise");
+    const marysShard = await shardOf(mary);
     // A shard whose event loop was late within the last second gets no connections while the other isn't late. On a
     // busy machine that may happen; the second user then connects again.
-    while (availableParallelism() > 1 && (await shardOf(grace)) === adasShard) await enter(grace, url, "Grace");
-    const gracesShard = await shardOf(grace);
-    expect(await ada.locator(".jacks i").count()).toBe(availableParallelism());
+    while (availableParallelism() > 1 && (await shardOf(lise)) === marysShard) await enter(lise, url, "Lise");
+    const lisesShard = await shardOf(lise);
+    expect(await mary.locator(".jacks i").count()).toBe(availableParallelism());
 
-    await say(ada, "Number, please?");
-    await lineWith(grace, "Number, please?").waitFor();
-    await say(grace, "Extension 42.");
-    await lineWith(ada, "Extension 42.").waitFor();
+    await say(mary, "Number, please?");
+    await lineWith(lise, "Number, please?").waitFor();
+    await say(lise, "Extension 42.");
+    await lineWith(mary, "Extension 42.").waitFor();
 
-    for (const page of [ada, grace]) {
-      expect(await lineWith(page, "Number, please?").textContent()).toMatch(new RegExp(`^Ada${adasShard}`));
-      expect(await lineWith(page, "Extension 42.").textContent()).toMatch(new RegExp(`^Grace${gracesShard}`));
+    for (const page of [mary, lise]) {
+      expect(await lineWith(page, "Number, please?").textContent()).toMatch(new RegExp(`^Mary${marysShard}`));
+      expect(await lineWith(page, "Extension 42.").textContent()).toMatch(new RegExp(`^Lise${lisesShard}`));
     }
     expect(complaints).toEqual([]);
-    await ada.screenshot({ path: joinPath(projectFolder, "artifacts/demo.png") });
+    await mary.screenshot({ path: joinPath(projectFolder, "artifacts/demo.png") });
   });
 
   it("shows names and messages as text, even if they contain markup", async () => {
     const { url } = await startDemo();
     const context = await newContext();
-    const reader = await join(context, url, "Ada");
+    const reader = await join(context, url, "Mary");
     const writer = await join(context, url, "<i>Mallory</i>");
     await say(writer, '<img src="x" onerror="document.title = 1">');
     const line = lineWith(reader, "onerror");
@@ -105,18 +109,18 @@ describe.skipIf(missing)("the demo's page in Chromium", () => {
   it("changes the room when the address changes", async () => {
     const { url } = await startDemo();
     const context = await newContext();
-    const ada = await join(context, url, "Ada");
-    const grace = await join(context, `${url}#operators`, "Grace");
-    await ada.evaluate("location.hash = 'operators'");
-    await lineWith(grace, "Ada joined on").waitFor();
-    await say(grace, "Welcome.");
-    await lineWith(ada, "Welcome.").waitFor();
-    expect(await ada.getByRole("heading").textContent()).toContain("#operators");
+    const mary = await join(context, url, "Mary");
+    const lise = await join(context, `${url}#operators`, "Lise");
+    await mary.evaluate("location.hash = 'operators'");
+    await lineWith(lise, "Mary joined on").waitFor();
+    await say(lise, "Welcome.");
+    await lineWith(mary, "Welcome.").waitFor();
+    expect(await mary.getByRole("heading").textContent()).toContain("#operators");
   });
 
   it("reconnects by itself after its server was gone", async () => {
     const { demo, url, port } = await startDemo();
-    const page = await join(await newContext(), url, "Ada");
+    const page = await join(await newContext(), url, "Mary");
     await demo.destroy();
     await lineWith(page, "Disconnected (1006)").waitFor();
     expect(await page.getByRole("button", { name: "Send" }).isDisabled()).toBe(true);
@@ -133,7 +137,7 @@ describe.skipIf(missing)("the demo's page in Chromium", () => {
   it("gets close code 1001 when its server ends on SIGTERM, and the server exits with 0", async () => {
     const { demo, url } = await startDemo();
     const context = await newContext();
-    const pages = [await join(context, url, "Ada"), await join(context, url, "Grace")];
+    const pages = [await join(context, url, "Mary"), await join(context, url, "Lise")];
     demo.kill("SIGTERM");
     for (const page of pages) await lineWith(page, "Disconnected (1001: server is going away)").waitFor();
     expect(await demo.exit).toMatchObject({ code: 0, stderr: "" });
