@@ -1,19 +1,41 @@
+import { globSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/support/longest-first.ts";
 
+const root = import.meta.dirname;
+
 // Tests start some thousand threads and programs. With the code that V8 has made for the first of them, each of the
 // others takes half the CPU time to start.
-process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "node_modules/.cache/node");
+process.env["NODE_COMPILE_CACHE"] ??= join(root, "node_modules/.cache/node");
 // The built sources, which these load, halve what is left. Required, because a thread of a process with `--input-type`
 // refuses an import of NODE_OPTIONS.
-const preload = JSON.stringify(join(import.meta.dirname, "test/support/resolve-sources.ts"));
+const preload = JSON.stringify(join(root, "test/support/resolve-sources.ts"));
 process.env["NODE_OPTIONS"] = `${process.env["NODE_OPTIONS"] ?? ""} --require=${preload}`.trim();
+
+/**
+ * Tests of single parts, which start no thread and no program: a process runs one of their files after the other. Not
+ * those that measure the memory of their process, nor those of the protocol: they create memory of WebAssembly again and
+ * again, and a process has room for a few dozen at a time.
+ */
+const parts = globSync(
+  [
+    "test/runtime/**/*.test.ts",
+    "test/board/connection/**/*.test.ts",
+    "test/server/{centrifuge,channels,client,config,protocol}/**/*.test.ts",
+    "test/wire/handshake/**/*.test.ts",
+  ],
+  { cwd: root, exclude: ["**/*memory*.test.ts"] },
+);
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
+    // Of the tests of wholes each file has a process of its own.
+    projects: [
+      { extends: true, test: { name: "parts", include: parts, isolate: false } },
+      { extends: true, test: { name: "wholes", include: ["test/**/*.test.ts"], exclude: parts } },
+    ],
     // Threads of the pool under test are real threads: one process for each test file keeps descriptor and memory counts
     // apart.
     pool: "forks",

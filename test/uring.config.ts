@@ -2,7 +2,7 @@
 import { mergeConfig } from "vitest/config";
 import base from "../vitest.config.ts";
 
-const { test } = base;
+const { projects: _, ...test } = base.test ?? {};
 
 /** Tests that can't run over io_uring, with the reason. */
 const EXCLUDED = {
@@ -14,7 +14,7 @@ const EXCLUDED = {
 for (const [file, reason] of Object.entries(EXCLUDED)) console.log(`not over io_uring: ${file} (${reason})`);
 
 export default mergeConfig(
-  { ...base, test: { ...test, include: [] } },
+  { ...base, test },
   {
     test: {
       include: ["test/{board,e2e,conformance,fault,server}/**/*.test.ts"],
