@@ -159,10 +159,10 @@ export class Connection
     return this.#subscriptions?.leaver() ?? NO_TOPICS;
   }
 
-  /** The suspended connection goes on here, with another actor object. */
+  /** A connection that was to leave stays: if it is suspended, it goes on here with another actor object. */
   stay(): void {
     this.release();
-    this.#cell.resumeHere();
+    if (this.isSuspended) this.#cell.resumeHere();
   }
 
   /**

@@ -114,7 +114,7 @@ export class Departures {
       if (decided.has(connection)) continue;
       mail.stays(connection.address);
       done(connection.isSuspended ? "shard" : "closing");
-      if (connection.isSuspended) connection.stay();
+      connection.stay();
     }
   }
 
@@ -159,7 +159,10 @@ export class Departures {
     ticket: Ticket | undefined,
     mail: LeavingActors,
   ): MoveOutcome {
-    if (!connection.isSuspended) return "closing";
+    if (!connection.isSuspended) {
+      connection.stay();
+      return "closing";
+    }
     const parts = way === undefined ? undefined : connection.takeApart(bytes, ticket);
     if (parts === undefined || way === undefined) {
       connection.stay();

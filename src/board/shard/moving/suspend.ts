@@ -38,6 +38,6 @@ export async function suspend(
   const uncloneable = bytes instanceof SwitchboardError ? bytes : checkCloneable(connection);
   const reason = uncloneable ?? stayReason();
   if (reason === undefined && !(bytes instanceof SwitchboardError)) return bytes;
-  if (connection.isSuspended) connection.stay();
+  connection.stay();
   return reason ?? "state";
 }

@@ -105,7 +105,8 @@ export class RelayTransport implements MovableTransport<DetachedStream> {
   // ── the shard's end, when it moves to another thread ───────────────────────────────────────────────────
 
   hold(): Promise<void> {
-    if (this.#closed) return Promise.resolve();
+    // After its own end it doesn't move, and waits for the other end's.
+    if (this.#closed || this.#end !== "open") return Promise.resolve();
     if (this.#hold === undefined) {
       this.#hold = { ...Promise.withResolvers<void>(), isHeld: false };
       this.#post({ kind: "hold" });

@@ -103,6 +103,19 @@ it("goes on where it is after release, with what came meanwhile", async () => {
   expect(String((await once(peer, "data"))[0])).toBe("answer");
 });
 
+it("gets the peer's end also if it was to be held after its own end", async () => {
+  const { open } = openRelays();
+  const { peer, transport } = await open();
+  const recorder = new Recorder();
+  transport.start(recorder);
+  transport.end();
+  await transport.hold?.();
+  expect(transport.detach()).toBeUndefined();
+  peer.on("end", () => peer.end()).resume();
+  await recorder.called("ended");
+  await recorder.called("closed");
+});
+
 it("can't be taken apart before the far end keeps what it has", async () => {
   const { open } = openRelays();
   const { transport } = await open();
