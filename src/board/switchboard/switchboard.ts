@@ -205,7 +205,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   listen(server: NetServer, options: ServerListenOptions): Promise<AddressInfo | string>;
   async listen(first: NetServer | ListenOptions, options?: ServerListenOptions): Promise<AddressInfo | string> {
-    if (!isServer(first)) return this.#intake.listen(first);
+    if (!isServer(first)) {
+      if (options !== undefined) checkServer("listen", first);
+      return this.#intake.listen(first);
+    }
     return this.#intake.listenWith(first, options ?? {});
   }
 

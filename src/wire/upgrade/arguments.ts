@@ -7,7 +7,9 @@ import { builtins } from "../node-internals/builtins.ts";
 /** Throws `ERR_ARGUMENT` for what is no server of `node:http`, `node:https` or `node:http2`. */
 export function checkServer(call: string, value: unknown): void {
   if (value instanceof builtins.http.Server || value instanceof builtins.https.Server || isHttp2Server(value)) return;
-  throw argumentError(`${call} takes a server of node:http, node:https or node:http2, and got ${adviceOn(value)}`);
+  throw argumentError(
+    `${call} takes a server of node:http, node:https or node:http2, and got ${adviceOn(call, value)}`,
+  );
 }
 
 /** Throws `ERR_ARGUMENT` unless these are the arguments of an `upgrade` event. */
@@ -29,17 +31,38 @@ export function checkFunction(call: string, name: string, value: unknown): void 
   throw argumentError(`${call} takes a function as its ${name}, and got ${nameOf(value)}`);
 }
 
+/** Returns a URL. Throws `ERR_URL` for what is none, and `ERR_URL_SCHEME` for one that is neither `http:` nor `https:`. */
+export function checkUrl(call: string, value: unknown): URL {
+  const url = value instanceof URL || typeof value === "string" ? URL.parse(value) : null;
+  // A text that is no URL isn't shown: it may have a password.
+  const got = typeof value === "string" ? "a text that is no URL" : nameOf(value);
+  if (url === null) throw new SwitchboardError("ERR_URL", `${call} takes an http: or https: URL, and got ${got}`);
+  if (url.protocol === "http:" || url.protocol === "https:") return url;
+  throw new SwitchboardError("ERR_URL_SCHEME", `${call} takes an http: or https: URL, and got one of ${url.protocol}`);
+}
+
+/** Throws `ERR_ARGUMENT` for what is no list of protocols. Source: RFC 9110 section 7.8. */
+export function checkProtocols(call: string, value: unknown): void {
+  if (typeof value === "string" && value.split(",").every((protocol) => PROTOCOL.test(protocol.trim()))) return;
+  const got = typeof value === "string" ? JSON.stringify(value) : nameOf(value);
+  throw argumentError(`${call} takes one or more protocols, such as "foobar/2, foobar/1", and got ${got}`);
+}
+
+/** A name, and perhaps a version. */
+const PROTOCOL = /^[\w!#$%&'*+.^`|~-]+(\/[\w!#$%&'*+.^`|~-]+)?$/;
+
 export function argumentError(message: string): SwitchboardError {
   return new SwitchboardError("ERR_ARGUMENT", message);
 }
 
 /** Names the kind of value that was passed, as far as that can be seen, and the value to pass instead. */
-function adviceOn(value: unknown): string {
+function adviceOn(call: string, value: unknown): string {
   if (value === undefined || value === null) {
     return `${value}: create the server first (const server = createServer(app))`;
   }
   if (isNetServer(value)) {
-    return "a server that speaks no HTTP (node:net or node:tls): pass one of node:http or node:https, or give single upgrades to handleUpgrade";
+    const single = call === "serveUpgrades" ? "answerUpgrade" : "handleUpgrade";
+    return `a server that speaks no HTTP (node:net or node:tls): pass one of node:http or node:https, or give single upgrades to ${single}`;
   }
   if (hasMethods(value, ["inject", "register"])) return "a Fastify instance: pass its server (app.server)";
   if (hasMethods(value, ["callback", "use"])) return "a Koa app: pass http.createServer(app.callback())";

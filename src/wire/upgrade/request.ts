@@ -4,6 +4,7 @@ import type { RequestOptions as TlsRequestOptions } from "node:https";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
 import { builtins } from "../node-internals/builtins.ts";
+import { checkProtocols, checkUrl } from "./arguments.ts";
 import { noop } from "./empty.ts";
 import { abandonedError, Exchange, refusedError } from "./on-upgrade.ts";
 import type { Upgraded } from "./upgraded.ts";
@@ -36,7 +37,8 @@ export interface AnsweredUpgrade {
  * @param protocol value of the Upgrade header: `foobar`, or a list such as `foobar/2, foobar/1` of which the server
  * chooses one
  *
- * Resolves with any answer. Rejects when there is none: with the error of the socket or of the parser
+ * Resolves with any answer. Rejects with `ERR_URL`, `ERR_URL_SCHEME` and `ERR_ARGUMENT` for wrong arguments, and when
+ * there is no answer: with the error of the socket or of the parser
  * (`HPE_HEADER_OVERFLOW` past `maxHeaderSize`, 16 KiB), or with the signal's reason. `upgraded` rejects with
  * `ERR_UPGRADE_REFUSED` for an answer other than 101, and with `ERR_UPGRADE_MISMATCH` for a 101 to another protocol.
  */
@@ -45,7 +47,8 @@ export async function requestUpgrade(
   protocol: string,
   options: UpgradeRequestOptions = {},
 ): Promise<AnsweredUpgrade> {
-  const target = new URL(url);
+  const target = checkUrl("requestUpgrade", url);
+  checkProtocols("requestUpgrade", protocol);
   const headers = { ...options.headers, Connection: "Upgrade", Upgrade: protocol };
   const auth = target.username === "" ? {} : { auth: credentials(target) };
   const request = startRequest(target, { ...auth, ...options, headers, path: target.pathname + target.search });
@@ -70,7 +73,7 @@ export async function openTunnel(
     const message = `a tunnel leads to host:port, got ${JSON.stringify(authority)}`;
     throw new SwitchboardError("ERR_TUNNEL_AUTHORITY", message);
   }
-  const target = new URL(proxy);
+  const target = checkUrl("openTunnel", proxy);
   const headers: Record<string, string> = { ...options.headers, Host: authority };
   if (target.username !== "") {
     headers["Proxy-Authorization"] = `Basic ${Buffer.from(credentials(target)).toString("base64")}`;
@@ -86,10 +89,6 @@ function credentials({ username, password }: URL): string {
 }
 
 function startRequest(target: URL, options: RequestOptions): ClientRequest {
-  if (target.protocol !== "http:" && target.protocol !== "https:") {
-    const message = `an upgrade request takes an http: or https: URL, got ${target.protocol}`;
-    throw new SwitchboardError("ERR_URL_SCHEME", message);
-  }
   const hostname = target.hostname.replace(/^\[|\]$/g, "");
   const request = target.protocol === "https:" ? builtins.https.request : builtins.http.request;
   // An agent's pool is of no use, because the socket leaves HTTP. With any agent, Node would ignore createConnection.

@@ -38,11 +38,14 @@ const notServers: readonly (readonly [name: string, value: unknown, advice: stri
 ];
 
 describe("a value that isn't a server", () => {
-  it.each(notServers)("is refused with advice on what to pass instead: %s", async (_name, value, advice) => {
+  it.each(notServers)("is refused with advice on what to pass instead: %s", async (name, value, advice) => {
     const { board } = await startBoard();
     const error = expect.objectContaining({ code: "ERR_ARGUMENT", message: expect.stringContaining(advice) });
     expect(() => board.attach(value as never)).toThrow(error);
     expect(() => serveUpgrades(value as never, () => ({ status: 400 }))).toThrow(error);
+    if (name !== "a server of node:net" && name !== "a server of node:tls") {
+      await expect(board.listen(value as never, { port: 0 })).rejects.toEqual(error);
+    }
   });
 });
 

@@ -10,7 +10,7 @@ import { buffer, text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocketServer } from "ws";
 import { onUpgrade } from "../../../src/wire/upgrade/on-upgrade.ts";
-import { requestUpgrade } from "../../../src/wire/upgrade/request.ts";
+import { openTunnel, requestUpgrade } from "../../../src/wire/upgrade/request.ts";
 import { serveUpgrades } from "../../../src/wire/upgrade/serve.ts";
 import type { Upgraded } from "../../../src/wire/upgrade/upgraded.ts";
 import { createCertificate } from "../../support/certificate.ts";
@@ -157,14 +157,27 @@ describe("asking for an upgrade", () => {
 
   it.each([
     ["ws:", "ws://127.0.0.1", { code: "ERR_URL_SCHEME", kind: "configuration" }],
-    ["no URL", "nowhere", { code: "ERR_INVALID_URL" }],
+    ["no URL", "nowhere", { code: "ERR_URL", kind: "configuration" }],
+    ["nothing", undefined, { code: "ERR_URL", message: expect.stringContaining("got undefined") }],
   ])("rejects for %s", async (_name, url, error) => {
-    await expect(requestUpgrade(url, "foobar")).rejects.toMatchObject(error);
+    await expect(requestUpgrade(url as string, "foobar")).rejects.toMatchObject(error);
+    await expect(openTunnel(url as string, "localhost:1")).rejects.toMatchObject(error);
   });
 
   it("rejects for a header that can't be sent", async () => {
-    await expect(requestUpgrade("http://127.0.0.1", "foo\r\nbar: x")).rejects.toMatchObject({
+    const headers = { foo: "bar\r\nbar: x" };
+    await expect(requestUpgrade("http://127.0.0.1", "foobar", { headers })).rejects.toMatchObject({
       code: "ERR_INVALID_CHAR",
     });
   });
+
+  it.each([undefined, "", "fo o", "foo, ", "foo/1/2", "foo\r\nbar: x"])(
+    "rejects for the protocol %j",
+    async (protocol) => {
+      await expect(requestUpgrade("http://127.0.0.1", protocol as string)).rejects.toMatchObject({
+        code: "ERR_ARGUMENT",
+        message: expect.stringContaining("takes one or more protocols"),
+      });
+    },
+  );
 });
