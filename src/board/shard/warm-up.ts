@@ -126,7 +126,7 @@ export async function warmUp(accept: (transport: HandshakeTransport) => void): P
   clearTimeout(timer);
 }
 
-/** What a client sends after each answer. */
+/** Frames that a client sends, in one piece after each answer. */
 type Client = readonly Buffer[];
 
 function createClient(): Client {

@@ -128,7 +128,7 @@ function storedBlockOf(bytes: Buffer): Buffer {
   return storedBlock.subarray(0, STORED_HEADER_BYTES + length);
 }
 
-/** What `inflateStream` returns; undefined before the first stream. */
+/** The way of this thread; undefined before the first stream. */
 let way: InflateStream | undefined;
 
 /**
