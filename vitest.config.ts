@@ -16,8 +16,8 @@ process.env["NODE_OPTIONS"] = `${process.env["NODE_OPTIONS"] ?? ""} --require=${
 
 /**
  * Tests of single parts, which start no thread and no program: a process runs one of their files after the other. Not
- * those that measure the memory of their process, nor those of the protocol: they create memory of WebAssembly again and
- * again, and a process has room for a few dozen at a time.
+ * those that measure the memory of their process, nor those of the protocol: they create memory of WebAssembly again
+ * and again, and a process has room for a few dozen at a time.
  */
 const parts = globSync(
   [
@@ -31,13 +31,12 @@ const parts = globSync(
 
 export default defineConfig({
   test: {
-    // Of the tests of wholes each file has a process of its own.
     projects: [
       { extends: true, test: { name: "parts", include: parts, isolate: false } },
       { extends: true, test: { name: "wholes", include: ["test/**/*.test.ts"], exclude: parts } },
     ],
-    // Threads of the pool under test are real threads: one process for each test file keeps descriptor and memory counts
-    // apart.
+    // Of the tests of wholes, whose threads are real, each file has a process of its own: it counts descriptors and
+    // memory.
     pool: "forks",
     // Most tests wait for something most of the time: two cores were idle for 14 % of the time with three files at once,
     // for 9 % with four.

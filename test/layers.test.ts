@@ -2,6 +2,7 @@ import { globSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import ts from "typescript";
 import { expect, it } from "vitest";
+import { builtins } from "../src/wire/node-internals/builtins.ts";
 
 /**
  * The layers, from the top. A layer is a folder with everything below it. It may import itself and the layers above it.
@@ -50,7 +51,7 @@ const KNOWN_TO_LOAD = ["load", "wire/node-internals", "wire/protocol", "wire/han
 const KNOWN_TO_PROTOCOL = ["zlib", "builtins"].map((name) => `src/wire/node-internals/${name}.ts`);
 
 /** The modules of Node that a thread shall load only when it needs them. */
-const LAZY = ["cluster", "crypto", "http", "http2", "https", "inspector", "tls", "util", "zlib"];
+const LAZY = Object.keys(builtins);
 
 /** The files of the shards that the main thread may import: those about messages between threads. */
 const CROSSES_THREADS = ["messages", "moving/messages", "queries", "shutdown"].map(

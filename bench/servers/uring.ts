@@ -1,6 +1,6 @@
 /**
- * A low cost for a server over our transport of io_uring: about what Switchboard would take if nothing lay above it. The
- * server accepts any handshake, and returns each frame unmasked, in the memory of the received chunk; in the mode
+ * A low cost for a server over our transport of io_uring: about what Switchboard would take if nothing lay above it.
+ * The server accepts any handshake, and returns each frame unmasked, in the memory of the received chunk; in the mode
  * "fanout" it sends the frames to all other connections, of whatever path. It checks nothing, ends a connection after a
  * close frame, and runs in the main thread.
  *

@@ -126,7 +126,7 @@ export async function warmUp(accept: (transport: HandshakeTransport) => void): P
   clearTimeout(timer);
 }
 
-/** Frames that a client sends, in one piece after each answer. */
+/** Steps of a client: the bytes that it sends after each answer. */
 type Client = readonly Buffer[];
 
 function createClient(): Client {

@@ -99,14 +99,17 @@ export async function write(response: HttpResponse, chunk: string | Uint8Array):
 
 /** Cuts a response off, so that its client can't take it for complete. */
 export function cut(response: HttpResponse): void {
-  if (response instanceof builtins.http2.Http2ServerResponse)
-    response.stream?.close(builtins.http2.constants.NGHTTP2_CANCEL);
+  if (isHttp2(response)) response.stream?.close(builtins.http2.constants.NGHTTP2_CANCEL);
   else response.destroy();
 }
 
 /** True if nothing that is written reaches the client any more. */
 export function isGone(response: HttpResponse): boolean {
-  if (response instanceof builtins.http2.Http2ServerResponse)
-    return response.stream === undefined || response.stream.destroyed;
+  if (isHttp2(response)) return response.stream === undefined || response.stream.destroyed;
   return response.destroyed;
+}
+
+/** True for a response over HTTP/2. To ask by `instanceof` would load `node:http2` for those over HTTP/1.1. */
+function isHttp2(response: HttpResponse): response is Http2ServerResponse {
+  return "stream" in response;
 }

@@ -1,7 +1,6 @@
 /**
  * Private parts of `node:zlib` (`lib/zlib.js`), on which its one-shot functions are built. The inflater uses them. When
- * one is missing, the inflater notices at its first use, and uses `inflateWithInfo`, at more than twice the
- * time.
+ * one is missing, the inflater notices at its first use, and uses `inflateWithInfo`, at more than twice the time.
  */
 import type { InflateRaw, ZlibOptions } from "node:zlib";
 import { builtins } from "./builtins.ts";

@@ -1,8 +1,12 @@
 /**
- * Checks the arguments of the calls that take a server or an upgrade, and says what to pass instead of what was passed.
+ * Checks the arguments of the calls that take a server or an upgrade, and of the client calls. Says what to pass
+ * instead of what was passed.
  */
 import { SwitchboardError } from "../../errors.ts";
 import { builtins } from "../node-internals/builtins.ts";
+
+/** A protocol: its name, and perhaps a version. */
+const PROTOCOL = /^[\w!#$%&'*+.^`|~-]+(\/[\w!#$%&'*+.^`|~-]+)?$/;
 
 /** Throws `ERR_ARGUMENT` for what is no server of `node:http`, `node:https` or `node:http2`. */
 export function checkServer(call: string, value: unknown): void {
@@ -31,7 +35,9 @@ export function checkFunction(call: string, name: string, value: unknown): void 
   throw argumentError(`${call} takes a function as its ${name}, and got ${nameOf(value)}`);
 }
 
-/** Returns a URL. Throws `ERR_URL` for what is none, and `ERR_URL_SCHEME` for one that is neither `http:` nor `https:`. */
+/**
+ * Returns a URL. Throws `ERR_URL` for what is none, and `ERR_URL_SCHEME` for one that is neither `http:` nor `https:`.
+ */
 export function checkUrl(call: string, value: unknown): URL {
   const url = value instanceof URL || typeof value === "string" ? URL.parse(value) : null;
   // A text that is no URL isn't shown: it may have a password.
@@ -47,9 +53,6 @@ export function checkProtocols(call: string, value: unknown): void {
   const got = typeof value === "string" ? JSON.stringify(value) : nameOf(value);
   throw argumentError(`${call} takes one or more protocols, such as "foobar/2, foobar/1", and got ${got}`);
 }
-
-/** A name, and perhaps a version. */
-const PROTOCOL = /^[\w!#$%&'*+.^`|~-]+(\/[\w!#$%&'*+.^`|~-]+)?$/;
 
 export function argumentError(message: string): SwitchboardError {
   return new SwitchboardError("ERR_ARGUMENT", message);

@@ -38,9 +38,9 @@ export interface AnsweredUpgrade {
  * chooses one
  *
  * Resolves with any answer. Rejects with `ERR_URL`, `ERR_URL_SCHEME` and `ERR_ARGUMENT` for wrong arguments, and when
- * there is no answer: with the error of the socket or of the parser
- * (`HPE_HEADER_OVERFLOW` past `maxHeaderSize`, 16 KiB), or with the signal's reason. `upgraded` rejects with
- * `ERR_UPGRADE_REFUSED` for an answer other than 101, and with `ERR_UPGRADE_MISMATCH` for a 101 to another protocol.
+ * there is no answer: with the error of the socket or of the parser (`HPE_HEADER_OVERFLOW` past `maxHeaderSize`, 16
+ * KiB), or with the signal's reason. `upgraded` rejects with `ERR_UPGRADE_REFUSED` for an answer other than 101, and
+ * with `ERR_UPGRADE_MISMATCH` for a 101 to another protocol.
  */
 export async function requestUpgrade(
   url: URL | string,

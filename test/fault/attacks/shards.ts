@@ -20,13 +20,15 @@ const meanwhile = [fragments, frames, deflate, handshakes, http2, topics, churn,
     ({ fault }) => fault !== "data-chunk flood" && fault !== "HTTP/2 blocked window" && !fault.startsWith("slow"),
   ),
 );
+/** Number of kills in the tests. */
 const SHORT = 2;
 
 /**
- * Connections that look for shard 1 at once. About half of them end in the other shard, and each waits for seconds until
- * the attacked server accepts it.
+ * Connections that look for shard 1 at once. About half of them end in the other shard, and each waits for seconds
+ * until the attacked server accepts it.
  */
 const SEEKERS = 8;
+/** Time within which a connection must reach shard 1 again, in ms. */
 const MAY_TAKE_TO_RETURN_MS = 100_000;
 
 const ways = ["exit", "throw"];

@@ -159,14 +159,11 @@ export class Departures {
     ticket: Ticket | undefined,
     mail: LeavingActors,
   ): MoveOutcome {
-    if (!connection.isSuspended) {
-      connection.stay();
-      return "closing";
-    }
-    const parts = way === undefined ? undefined : connection.takeApart(bytes, ticket);
+    const { isSuspended } = connection;
+    const parts = isSuspended && way !== undefined ? connection.takeApart(bytes, ticket) : undefined;
     if (parts === undefined || way === undefined) {
       connection.stay();
-      return way === undefined ? "shard" : "closing";
+      return isSuspended && way === undefined ? "shard" : "closing";
     }
     const { connections } = this.#owner;
     const openedAt = connections.openedAt(connection) ?? Date.now();

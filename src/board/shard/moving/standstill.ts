@@ -115,7 +115,7 @@ export class Standstill {
 
   /** Lets all connections go on. */
   resumeAll(): void {
-    for (const connection of this.suspended.keys()) if (connection.isSuspended) connection.stay();
+    for (const connection of this.suspended.keys()) connection.stay();
     this.suspended.clear();
     this.#slow.clear();
     this.#stayers.clear();

@@ -21,8 +21,8 @@ export interface RenewalResult {
   /** Connections that go on in the old threads, which do their TLS, for `keepOldMs` at most. */
   readonly kept: number;
   /**
-   * Connections that couldn't move and were closed, connections that were closed because `resumed` threw, and those that
-   * their clients were just closing when the old threads ended.
+   * Connections that couldn't move and were closed, connections that were closed because `resumed` threw, and those
+   * that their clients were just closing when the old threads ended.
    */
   readonly closed: number;
   /** Time that it took, from the call until the old threads had ended or only had kept connections, in ms. */

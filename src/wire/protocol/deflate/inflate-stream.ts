@@ -128,14 +128,14 @@ function storedBlockOf(bytes: Buffer): Buffer {
   return storedBlock.subarray(0, STORED_HEADER_BYTES + length);
 }
 
-/** The way of this thread; undefined before the first stream. */
+/** The way that works in this version of Node; undefined before the first stream. */
 let way: InflateStream | undefined;
 
 /**
  * Returns the faster way if that works in this version of Node, whose private parts it uses; else the one-shot
  * function.
  */
-export function inflateStream(): InflateStream {
+export function inflateWay(): InflateStream {
   way ??= worksInPlace() ? inflateInPlace : inflateAnew;
   return way;
 }
@@ -143,7 +143,7 @@ export function inflateStream(): InflateStream {
 /** Inflates one stream. Returns the code of what is wrong with it in place of throwing. */
 export function tryInflate(input: Buffer, settings: StreamSettings): Inflated | ViolationCode {
   try {
-    const inflated = inflateStream()(input, settings);
+    const inflated = inflateWay()(input, settings);
     return inflated.bytes.length > settings.maxBytes ? "ERR_MESSAGE_TOO_BIG" : inflated;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
