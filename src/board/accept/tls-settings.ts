@@ -1,5 +1,6 @@
 /** The option `tls` of `listen`: its settings, and the TLS contexts that the shards make of them. */
 import type { SecureContext, SecureContextOptions, SecureVersion } from "node:tls";
+import { SwitchboardError } from "../../errors.ts";
 import { builtins } from "../../wire/node-internals/builtins.ts";
 
 /** One or several PEM texts, as strings or bytes. */
@@ -43,21 +44,32 @@ export interface TlsContexts {
   find(serverName: string): SecureContext | undefined;
 }
 
-/** Throws the error of `createSecureContext` for a key or certificate that is invalid, or a pair that doesn't match. */
+/**
+ * Throws `ERR_TLS` for a key or certificate that is invalid, or a pair that doesn't match. The message says which pair;
+ * `cause` is Node's error.
+ */
 export function createContexts(settings: TlsSettings): TlsContexts {
   const { servers = {}, key, cert, passphrase, ca, minVersion, maxVersion, ciphers, ticketKeys } = settings;
   const common = { ca, minVersion, maxVersion, ciphers, ticketKeys };
   const main = toNode({ ...common, key, cert, passphrase });
-  builtins.tls.createSecureContext(main);
+  createContext("tls", main);
   const byName = new Map<string, SecureContext>();
   for (const [name, identity] of Object.entries(servers)) {
-    byName.set(name.toLowerCase(), builtins.tls.createSecureContext(toNode({ ...common, ...identity })));
+    byName.set(name.toLowerCase(), createContext(`tls.servers["${name}"]`, toNode({ ...common, ...identity })));
   }
   const find = (serverName: string): SecureContext | undefined => {
     const name = serverName.toLowerCase();
     return byName.get(name) ?? byName.get(name.replace(/^[^.]+/, "*"));
   };
   return { main, find };
+}
+
+function createContext(what: string, options: SecureContextOptions): SecureContext {
+  try {
+    return builtins.tls.createSecureContext(options);
+  } catch (cause) {
+    throw new SwitchboardError("ERR_TLS", `${what} can't be used: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /** Leaves out undefined, which Node refuses. Node takes typed arrays, though its types say Buffer. */

@@ -15,7 +15,7 @@ import { checkClose } from "../../wire/protocol/check-close.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import { isServer } from "../../wire/transport/raw-socket-server.ts";
-import { checkServer } from "../../wire/upgrade/arguments.ts";
+import { argumentError, checkServer } from "../../wire/upgrade/arguments.ts";
 import type { AnyHttp2Server } from "../accept/routes/http2-route.ts";
 import type { TlsOptions } from "../accept/tls-settings.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
@@ -91,6 +91,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   private constructor(settings: Settings, sockets: SocketsChoice) {
     super();
+    // JavaScript lets anybody call this.
+    if ((sockets as unknown) === undefined)
+      throw argumentError("a board starts with `await Switchboard.start(…)`, without `new`");
     this.#sockets = sockets;
     this.#actors = [...settings.actors.keys()].filter((name) => name !== undefined);
     const { handshakeFailed, acceptFailed } = this.#events;

@@ -15,6 +15,8 @@ function adviceFor({ kind, status = 0 }: CallFailure): string {
   switch (kind) {
     case "unreachable":
       return "check that the application runs there, and that the address of the endpoint is right";
+    case "tls":
+      return "check that the endpoint speaks TLS, and that its certificate is valid; for an authority of your own set NODE_EXTRA_CA_CERTS to the file of its certificate";
     case "timeout":
       return "check what keeps the application busy, or raise the endpoint's timeout";
     case "cut":

@@ -28,6 +28,8 @@ const REFUSED_PAUSE_MS = 100;
 export type FailureKind =
   /** No connection. */
   | "unreachable"
+  /** A connection, but no TLS: the certificate isn't trusted, or the other end speaks no TLS. */
+  | "tls"
   /** No whole answer in time. */
   | "timeout"
   /** The connection broke before the answer was whole, or the answer wasn't HTTP. */
@@ -62,6 +64,17 @@ export interface Call {
    */
   readonly repeatable: boolean;
 }
+
+/** How far a try has come. */
+type Stage = "connecting" | "securing" | "waiting" | "reading";
+
+/** What an error means in each stage. */
+const failureIn: Readonly<Record<Stage, FailureKind>> = {
+  connecting: "unreachable",
+  securing: "tls",
+  waiting: "cut",
+  reading: "cut",
+};
 
 /** The end of one try. */
 interface Try {
@@ -139,7 +152,7 @@ export class HttpCaller {
 
   #try({ body, headers }: Call, timeoutMs: number): Promise<Try> {
     return new Promise((resolve) => {
-      let stage: "connecting" | "waiting" | "reading" = "connecting";
+      let stage: Stage = "connecting";
       const request = this.#request({
         ...this.#options,
         headers: { ...headers, "content-length": body.length },
@@ -156,12 +169,14 @@ export class HttpCaller {
       });
       request.once("socket", (socket) => {
         if (request.reusedSocket) stage = "waiting";
-        else socket.once(this.#secure ? "secureConnect" : "connect", () => (stage = "waiting"));
+        else {
+          socket.once("connect", () => (stage = this.#secure ? "securing" : "waiting"));
+          socket.once("secureConnect", () => (stage = "waiting"));
+        }
       });
       request.on("error", (error: NodeJS.ErrnoException) => {
-        const kind = stage === "connecting" ? "unreachable" : "cut";
         resolve({
-          outcome: failed(kind, describeError(error)),
+          outcome: failed(failureIn[stage], describeError(error)),
           arrived: arrivedBefore(error, stage, request),
         });
       });
@@ -175,7 +190,7 @@ export class HttpCaller {
 }
 
 /** Tells how much of a call may have arrived at the application when this error ended it. */
-function arrivedBefore(error: NodeJS.ErrnoException, stage: string, request: ClientRequest): Try["arrived"] {
+function arrivedBefore(error: NodeJS.ErrnoException, stage: Stage, request: ClientRequest): Try["arrived"] {
   if (stage === "connecting") return error.code === "ECONNREFUSED" ? "nowhere" : "yes";
   if (stage === "reading" || !request.reusedSocket) return "yes";
   if (error.code !== "ECONNRESET" && error.code !== "EPIPE") return "yes";
@@ -220,9 +235,10 @@ function refusalOf(status: number, headers: IncomingMessage["headers"]): CallFai
   return { kind: "nonsense", status, detail: `its body is compressed (${encoding}), which wasn't asked for` };
 }
 
-function describeTimeout(stage: "connecting" | "waiting" | "reading", timeoutMs: number): string {
+function describeTimeout(stage: Stage, timeoutMs: number): string {
   const ms = Math.ceil(timeoutMs);
   if (stage === "connecting") return `no connection within ${ms} ms`;
+  if (stage === "securing") return `no TLS handshake within ${ms} ms`;
   return stage === "waiting" ? `no answer within ${ms} ms` : `its answer didn't end within ${ms} ms`;
 }
 

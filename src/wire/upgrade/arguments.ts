@@ -25,8 +25,14 @@ export function checkUpgrade(call: string, request: unknown, socket: unknown, he
 
 /** Throws `ERR_ARGUMENT` for what is no request of a server. */
 export function checkRequest(call: string, request: unknown): void {
-  if (isObject(request) && isObject(request["headers"]) && typeof request["method"] === "string") return;
+  if (isMessage(request) && typeof request["method"] === "string") return;
   throw eventError(call, "the first is no request of a node:http server", request);
+}
+
+/** Returns `ERR_ARGUMENT` for what is neither a server's request nor a client's response. */
+export function messageError(call: string, message: unknown): SwitchboardError | undefined {
+  if (isMessage(message)) return undefined;
+  return argumentError(`${call} takes a request of a node:http server, or a response, and got ${nameOf(message)}`);
 }
 
 /** Throws `ERR_ARGUMENT` for what is no function. */
@@ -93,8 +99,14 @@ function nameOf(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === "function") return "a function";
   if (typeof value !== "object") return `a ${typeof value}`;
+  if (value instanceof Request) return "a web Request: pass the request of node:http (in Hono: c.env.incoming)";
   const name: unknown = value.constructor?.name;
   return typeof name === "string" && name !== "" ? `an object of ${name}` : "an object";
+}
+
+/** A message of `node:http` or `node:http2`; those of the web have methods for their headers. */
+function isMessage(value: unknown): value is Readonly<Record<string, unknown>> {
+  return isObject(value) && isObject(value["headers"]) && !hasMethods(value["headers"], ["get", "has"]);
 }
 
 function isHttp2Server(value: unknown): boolean {

@@ -4,6 +4,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
+import { messageError } from "./arguments.ts";
 import { noop } from "./empty.ts";
 import { Upgraded } from "./upgraded.ts";
 
@@ -45,13 +46,13 @@ const exchanges = new WeakMap<IncomingMessage, Exchange>();
  *
  * Rejects with `ERR_UPGRADE_REFUSED` when the exchange ended with another answer, and with `ERR_UPGRADE_ABANDONED` when
  * a side closed the connection first. Rejects with `ERR_NOT_AN_UPGRADE` for a message that asks for no upgrade, or that
- * neither `serveUpgrades` nor one of the client calls handles.
+ * neither `serveUpgrades` nor one of the client calls handles, and with `ERR_ARGUMENT` for what is no message.
  */
 export function onUpgrade(message: IncomingMessage): Promise<Upgraded> {
   const exchange = exchanges.get(message);
   if (exchange !== undefined) return exchange.upgraded;
   const reason = "this message asks for no upgrade, or none of serveUpgrades, requestUpgrade and openTunnel handles it";
-  return Promise.reject(new SwitchboardError("ERR_NOT_AN_UPGRADE", reason));
+  return Promise.reject(messageError("onUpgrade", message) ?? new SwitchboardError("ERR_NOT_AN_UPGRADE", reason));
 }
 
 /** The error of an exchange that was answered, but not with an upgrade. */

@@ -58,6 +58,16 @@ it.each([
   await vi.waitFor(() => expect(backend.snapshot()["rpc"]).toMatchObject({ underWay: 0, failures: 1 }));
 });
 
+it("says what to check if the application speaks no TLS", async () => {
+  const { url } = await answering(OK);
+  const logged = recordingLog();
+  expect(await rpc(startBackend(backendConfig(url.replace("http:", "https:")), logged))).toEqual(INTERNAL_ERROR);
+  expect(logged.lines[0]).toMatchObject({
+    message: expect.stringContaining("check that the endpoint speaks TLS"),
+    facts: { failure: "tls" },
+  });
+});
+
 it("counts connecting into the time", async () => {
   // This address (RFC 5737) leads nowhere: packets are lost, or refused at once.
   const backend = startBackend(backendConfig("http://192.0.2.1:9/ask", { timeoutMs: TIMEOUT_MS }));

@@ -7,6 +7,7 @@ import fastify from "fastify";
 import { Hono } from "hono";
 import { describe, expect, it } from "vitest";
 import { createMetrics } from "../../../src/board/metrics/index.ts";
+import { Switchboard } from "../../../src/index.ts";
 import { answerUpgrade, onUpgrade, serveUpgrades } from "../../../src/wire/upgrade/index.ts";
 import { upgradeConnection } from "../../../src/wire/websocket/index.ts";
 import { startBoard } from "../../support/board.ts";
@@ -82,5 +83,15 @@ it("accepts only functions as services, requests as requests and boards as board
   expect(() => upgradeConnection({} as never)).toThrow(misuse);
   expect(() => createMetrics(undefined as never)).toThrow(misuse);
   expect(() => createMetrics({} as never)).toThrow(misuse);
-  await expect(onUpgrade(undefined as never)).rejects.toMatchObject({ code: "ERR_NOT_AN_UPGRADE" });
+  await expect(onUpgrade(undefined as never)).rejects.toEqual(misuse);
+  expect(() => Reflect.construct(Switchboard, [{ actor: "chat.js" }])).toThrow(misuse);
+});
+
+it("says which request to pass in place of a web Request", async () => {
+  const { board } = await startBoard();
+  const web = new Request("http://localhost/") as never;
+  const error = expect.objectContaining({ code: "ERR_ARGUMENT", message: expect.stringContaining("c.env.incoming") });
+  expect(() => board.handleUpgrade(web, new Socket(), head)).toThrow(error);
+  expect(() => upgradeConnection(web)).toThrow(error);
+  await expect(onUpgrade(web)).rejects.toEqual(error);
 });

@@ -18,7 +18,7 @@ const tlsOptions = [
 
 /**
  * Checks TLS options, keys and certificates included, and converts them for the shards. Throws `ERR_OPTION` for an
- * option that doesn't exist, and `ERR_TLS` for keys and certificates that Node refuses; `cause` is Node's error.
+ * option that doesn't exist, and `ERR_TLS` for keys and certificates that Node refuses: see `createContexts`.
  */
 export function checkTlsOptions(call: string, options: TlsOptions): TlsSettings {
   checkIdentity(`${call}: tls`, options, tlsOptions);
@@ -30,9 +30,9 @@ export function checkTlsOptions(call: string, options: TlsOptions): TlsSettings 
   const settings = { ...toCloneable(options), servers, ticketKeys: new Uint8Array(builtins.crypto.randomBytes(48)) };
   try {
     createContexts(settings);
-  } catch (cause) {
-    const message = `${call}: tls can't be used: ${(cause as Error).message}`;
-    throw new SwitchboardError("ERR_TLS", message, { cause });
+  } catch (error) {
+    const { message, cause } = error as Error;
+    throw new SwitchboardError("ERR_TLS", `${call}: ${message}`, { cause });
   }
   return settings;
 }

@@ -45,7 +45,7 @@ it.each([
     name: "a server name with a key of another certificate",
     tls: { key, cert, servers: { "a.test": { key, cert: other.cert } } },
     code: "ERR_TLS",
-    message: "mismatch",
+    message: 'listen: tls.servers["a.test"] can\'t be used',
   },
   {
     name: "a server name without a key",
