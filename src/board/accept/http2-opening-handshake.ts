@@ -113,13 +113,29 @@ export function requestOf(
   request.httpVersion = "2.0";
   request.method = headers[":method"] ?? "";
   request.url = headers[":path"] ?? "";
-  const { ":authority": authority } = headers;
-  const plain = Object.entries(headers).filter(([name]) => !name.startsWith(":"));
-  request.headers = { ...Object.fromEntries(plain), ...(authority !== undefined && { host: authority }) };
-  request.rawHeaders = rawHeaders.flatMap((text, at) =>
-    at % 2 === 0 && !text.startsWith(":") ? [text, rawHeaders[at + 1] ?? ""] : [],
-  );
+  request.headers = plainHeaders(headers);
+  request.rawHeaders = plainRawHeaders(rawHeaders);
   request.complete = true;
   request.push(null);
   return request;
+}
+
+// Loops: a peer may open and reset a thousand streams in one read, and a request is made for each.
+
+/** The headers without pseudo-headers, but with `host`. */
+function plainHeaders(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const plain: IncomingHttpHeaders = {};
+  for (const name in headers) if (!name.startsWith(":")) plain[name] = headers[name];
+  const authority = headers[":authority"];
+  if (authority !== undefined) plain.host = authority;
+  return plain;
+}
+
+function plainRawHeaders(rawHeaders: readonly string[]): string[] {
+  const plain: string[] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] as string;
+    if (!name.startsWith(":")) plain.push(name, rawHeaders[at + 1] ?? "");
+  }
+  return plain;
 }
