@@ -191,6 +191,22 @@ const KINDS = (["node", "uring"] as const)
   .filter((kind) => kind !== "uring" || whyNoUring() === undefined)
   .map((sockets) => ({ sockets }));
 
+it.each(KINDS)(
+  "an actor that waits whenever bytes wait sends to a reading peer as much as it likes: $sockets",
+  async (kind) => {
+    const { board, port } = await startBoard({ actor: "flooding", shards: 1, ...kind });
+    const count = 2_000;
+    for (let round = 0; round < 5; round++) {
+      const reader = await RawClient.open({ port });
+      reader.write(command({ do: "pour", count, bytes: 10_000 }));
+      const numbers = numbersOf(await framesUntil(reader, (_, seen) => seen === count));
+      expect(numbers).toEqual(Array.from({ length: count }, (_, i) => i));
+      reader.reset();
+    }
+    expect(board.stats().shards[0]).toMatchObject({ slowConsumersClosed: 0 });
+  },
+);
+
 it.each(KINDS)("with conflate and a small limit nobody is closed for messages of one topic: $sockets", async (kind) => {
   const options = { actor: "flooding", maxBufferedBytes: 128 * 1024, shards: 1, ...kind };
   const { board, port } = await startBoard(options);

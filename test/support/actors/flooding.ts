@@ -52,7 +52,7 @@ export default class Flooding extends Actor {
           const result = this.send(text("poured", i));
           tally[result] = (tally[result] ?? 0) + 1;
           if (result === "closed") break;
-          if (result !== "sent" || i % 8 === 0) await this.drained();
+          if (result !== "sent") await this.drained();
         }
         this.publish("log", JSON.stringify(tally));
         return;

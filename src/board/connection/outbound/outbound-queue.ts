@@ -86,12 +86,12 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
   }
 
   /**
-   * Queues a frame of this tick.
+   * Queues a frame of this tick. Returns true if many bytes of this tick wait: for the peer, or for a turn with time.
    *
    * @param group connections that get the same publish
    * @param isKept true if the frame is never dropped
    */
-  protected queue(frame: Frame, group?: BroadcastGroup, isKept = false): void {
+  protected queue(frame: Frame, group?: BroadcastGroup, isKept = false): boolean {
     if (isKept) this.#holdsKept = true;
     const before = this.leaveGroup();
     const pending = (before ?? this.host.flushQueue.root).append(frame);
@@ -107,21 +107,24 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
       this.#queued = true;
       this.host.flushQueue.add(this);
     }
-    if (isLong && !this.#mustWait(pending)) this.flush();
+    if (!isLong) return false;
+    if (!this.#mustWait(pending)) this.flush();
+    return this.hasPending || this.isBehind;
   }
 
   /**
-   * Writes a frame of lent memory now, behind those of this tick. Returns false, and does nothing, if the frame would
-   * have to wait.
+   * Writes a frame of lent memory now, behind those of this tick. Does nothing, and returns undefined, if the frame
+   * would have to wait.
    */
-  protected writeLent({ block, start, end, memory }: LentMessage): boolean {
-    if (this.isBehind || this.#ending) return false;
-    if (end - start >= EARLY_FLUSH_BYTES && !this.mayDrop && this.host.turns.over) return false;
+  protected writeLent({ block, start, end, memory }: LentMessage): "sent" | "buffered" | undefined {
+    if (this.isBehind || this.#ending) return undefined;
+    if (end - start >= EARLY_FLUSH_BYTES && !this.mayDrop && this.host.turns.over) return undefined;
     this.flush();
-    if (this.isBehind) return false;
+    if (this.isBehind) return undefined;
     this.transport.write(block.subarray(start, end), memory);
-    if (this.transport.bufferedBytes > 0) this.fellBehind();
-    return true;
+    if (this.transport.bufferedBytes === 0) return "sent";
+    this.fellBehind();
+    return "buffered";
   }
 
   /** Frames queued in this tick, alone or in a group; undefined if there are none. */

@@ -86,8 +86,9 @@ export class Outbound extends OutboundQueue<OutboundHost> {
    */
   push(frame: Frame, topic?: string, group?: BroadcastGroup, isKept = false): SendResult | "refused" {
     if (!this.isBehind) {
-      this.queue(frame, group, isKept);
-      return "sent";
+      const waits = this.queue(frame, group, isKept);
+      // Of a publish, the result tells which peers are slow, not which shards are busy.
+      return waits && topic === undefined && !isKept ? "buffered" : "sent";
     }
     const policy = (topic !== undefined ? this.#policies?.get(topic) : undefined) ?? this.policy;
     if (topic !== undefined && policy === "conflate") return this.#conflate(frame, topic, isKept);
@@ -111,7 +112,7 @@ export class Outbound extends OutboundQueue<OutboundHost> {
 
   /** Sends a frame of lent memory. A frame that would have to wait is queued as a copy. */
   pushLent(message: LentMessage): SendResult | "refused" {
-    return this.writeLent(message) ? "sent" : this.push(message.toOwned());
+    return this.writeLent(message) ?? this.push(message.toOwned());
   }
 
   /** Sets the policy of one topic's frames; undefined: the policy of the connection. */

@@ -48,7 +48,7 @@ describe("a fan-out of a large frame", () => {
   it("is written to as many subscribers as a turn has time for, and to the others in later turns, in order", async () => {
     const { log, connect } = shard(() => TURN_MS / 4);
     const subscribers = crowd.map(connect);
-    for (const { outbound } of subscribers) expect(outbound.push(large)).toBe("sent");
+    for (const { outbound } of subscribers) expect(outbound.push(large, "news")).toBe("sent");
     expect(log).toEqual(crowd.slice(0, 4));
     const turns: number[] = [];
     while (log.length < crowd.length) {
@@ -89,9 +89,19 @@ describe("a fan-out of a large frame", () => {
     const [first, second] = [connect("first"), connect("second")];
     first.outbound.push(large);
     // None of these frames is refused: the peer isn't slow.
-    for (let i = 0; i < 10; i++) expect(second.outbound.push(large)).toBe("sent");
+    for (let i = 0; i < 10; i++) expect(second.outbound.push(large, "news")).toBe("sent");
     expect(log).toEqual(["first", "second", "second"]);
     for (const bytes of second.taken) expect(bytes.length).toBeLessThan(256 * KIB + bytesOf(large));
+  });
+
+  it("is buffered, if it was sent: whoever sends more waits until it is written", async () => {
+    const { connect } = shard(() => TURN_MS);
+    const [first, second] = [connect("first"), connect("second")];
+    expect(first.outbound.push(large)).toBe("sent");
+    expect(second.outbound.push(large)).toBe("buffered");
+    expect(second.taken).toEqual([]);
+    await second.outbound.whenDrained();
+    expect(Buffer.concat(second.taken)).toHaveLength(bytesOf(large));
   });
 
   it.each(["dropOldest", "conflate"] as const)("doesn't wait with %s, which may drop queued frames", (policy) => {

@@ -104,7 +104,7 @@ describe("an outbound whose peer doesn't read", () => {
 
   it("accepts one frame above the limit when nothing is queued", async () => {
     const { transport, outbound } = setUp({ peerReads: false });
-    expect(outbound.push(frameOf(70_000))).toBe("sent");
+    expect(outbound.push(frameOf(70_000))).toBe("buffered");
     expect(outbound.push(frameOf(10))).toBe("refused");
     await turn();
     expect(transport.bytes).toHaveLength(70_000);
