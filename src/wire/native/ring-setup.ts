@@ -213,7 +213,7 @@ function explain(call: string, code: number): string {
     case EINVAL:
       return "this kernel's io_uring is too old: use Linux 6.1 or newer";
     case ENOMEM:
-      return "there is no memory for one more io_uring: raise the limit of locked memory (ulimit -l) to 1 MB for each shard of all processes of this user, or start fewer shards";
+      return "there is no memory for one more io_uring: raise the limit of locked memory (ulimit -l) to 2 MB for each shard of all processes of this user, because a reload or a takeover has two threads for each shard, or start fewer shards";
     default:
       return systemError(call, code).message;
   }

@@ -11,6 +11,8 @@ import { Upgraded } from "./upgraded.ts";
 /** One exchange that may leave HTTP. It begins with the request on a server, and with the response on a client. */
 export class Exchange {
   readonly #outcome = Promise.withResolvers<Upgraded>();
+  /** True once somebody has asked for the outcome. */
+  isAsked = false;
 
   constructor(message: IncomingMessage) {
     // Marks the promise as handled, so that a failed exchange that nobody asks about raises no unhandledRejection.
@@ -20,6 +22,7 @@ export class Exchange {
 
   /** The byte stream; rejects when the exchange fails. */
   get upgraded(): Promise<Upgraded> {
+    this.isAsked = true;
     return this.#outcome.promise;
   }
 

@@ -50,7 +50,8 @@ export function serveUpgrades(server: Server, service: UpgradeService): () => vo
 
 /**
  * Serves one exchange, given the arguments of a server's `upgrade` or `connect` event. An error of the service is
- * answered with 500, and `onUpgrade(request)` rejects with that error. Responses to earlier requests on the same
+ * answered with 500, and `onUpgrade(request)` rejects with that error; if nobody has called that, the error becomes a
+ * process warning, at most one in a second. Responses to earlier requests on the same
  * connection are sent before the answer, however long they take. Rejects only with `ERR_ARGUMENT`, for wrong arguments.
  */
 export async function answerUpgrade(
@@ -81,10 +82,27 @@ export async function answerUpgrade(
       exchange.fail(refusedError(answer.status));
     }
   } catch (error) {
+    if (!exchange.isAsked && !socket.destroyed) showFailure(error);
     exchange.fail(error as Error);
     await earlierResponses(request);
     if (!socket.destroyed) refuseUpgrade(socket, { status: 500 });
   }
+}
+
+/** Time in ms between two warnings: each request may make a service fail. */
+const BETWEEN_WARNINGS_MS = 1_000;
+let warnedAt = Number.NEGATIVE_INFINITY;
+
+/** Shows the error of a service that nobody else would see. */
+function showFailure(error: unknown): void {
+  const now = performance.now();
+  if (now - warnedAt < BETWEEN_WARNINGS_MS) return;
+  warnedAt = now;
+  process.emitWarning(error instanceof Error ? (error.stack ?? error.message) : String(error), {
+    type: "SwitchboardWarning",
+    code: "upgradeFailed",
+    detail: "A service failed, and its upgrade was answered with 500. onUpgrade(request) rejects with each such error.",
+  });
 }
 
 function isAcceptance({ status }: UpgradeAnswer, { method }: IncomingMessage): boolean {

@@ -8,6 +8,7 @@ import { pipeline } from "node:stream/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { onUpgrade } from "../../../src/wire/upgrade/on-upgrade.ts";
 import { answerUpgrade, serveUpgrades, type UpgradeAnswer } from "../../../src/wire/upgrade/serve.ts";
+import { upgradeConnection } from "../../../src/wire/websocket/index.ts";
 import { createCertificate, selfSigned } from "../../support/certificate.ts";
 import { dialTls } from "../../support/half-open.ts";
 import { RawClient, type RawResponse, upgradeRequest } from "../../support/raw-client.ts";
@@ -135,6 +136,24 @@ describe("refusing", () => {
       expect(response.status).toBe(500);
       await leave(client);
     }
+  });
+
+  it("shows the error of a service if nobody has asked for the stream", async () => {
+    const warned: NodeJS.ErrnoException[] = [];
+    const listen = (warning: Error): void => void warned.push(warning);
+    process.on("warning", listen);
+    onTestFinished(() => void process.off("warning", listen));
+    const { server, port } = await startHttp();
+    serveUpgrades(server, (request) => upgradeConnection(request, { maxPayload: 5 } as never).response);
+    const shown = (): typeof warned => warned.filter(({ code }) => code === "upgradeFailed");
+    const message = expect.stringContaining('unknown option "maxPayload"');
+    // Another test may have caused the one warning of this second.
+    await vi.waitFor(async () => {
+      const { client, response } = await ask(port, foobar());
+      expect(response.status).toBe(500);
+      await leave(client);
+      expect(shown()).toContainEqual(expect.objectContaining({ name: "SwitchboardWarning", message }));
+    });
   });
 
   it("refuses an upgrade with an unread body", async () => {
