@@ -32,7 +32,9 @@ export function checkRequest(call: string, request: unknown): void {
 /** Returns `ERR_ARGUMENT` for what is neither a server's request nor a client's response. */
 export function messageError(call: string, message: unknown): SwitchboardError | undefined {
   if (isMessage(message)) return undefined;
-  return argumentError(`${call} takes a request of a node:http server, or a response, and got ${nameOf(message)}`);
+  return argumentError(
+    `${call} takes a request of a node:http server, or a response, and got ${adviceOnMessage(message)}`,
+  );
 }
 
 /** Throws `ERR_ARGUMENT` for what is no function. */
@@ -58,6 +60,12 @@ export function checkProtocols(call: string, value: unknown): void {
   if (typeof value === "string" && value.split(",").every((protocol) => PROTOCOL.test(protocol.trim()))) return;
   const got = typeof value === "string" ? JSON.stringify(value) : nameOf(value);
   throw argumentError(`${call} takes one or more protocols, such as "foobar/2, foobar/1", and got ${got}`);
+}
+
+/** Throws `ERR_ARGUMENT` for options that are no object. */
+export function checkRequestOptions(call: string, value: unknown): void {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return;
+  throw argumentError(`${call} takes an object of options, such as { headers, signal }, and got ${nameOf(value)}`);
 }
 
 export function argumentError(message: string): SwitchboardError {
@@ -91,15 +99,20 @@ function adviceOn(call: string, value: unknown): string {
 }
 
 function eventError(call: string, what: string, value: unknown): SwitchboardError {
-  const message = `${call} takes the arguments of an "upgrade" event (request, socket, head) in this order; ${what} but ${nameOf(value)}`;
+  const message = `${call} takes the arguments of an "upgrade" event (request, socket, head) in this order; ${what} but ${adviceOnMessage(value)}`;
   return argumentError(message);
+}
+
+/** Names what was passed in place of a message of `node:http`. */
+function adviceOnMessage(value: unknown): string {
+  if (value instanceof Request) return "a web Request: pass the request of node:http (in Hono: c.env.incoming)";
+  return nameOf(value);
 }
 
 function nameOf(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (typeof value === "function") return "a function";
   if (typeof value !== "object") return `a ${typeof value}`;
-  if (value instanceof Request) return "a web Request: pass the request of node:http (in Hono: c.env.incoming)";
   const name: unknown = value.constructor?.name;
   return typeof name === "string" && name !== "" ? `an object of ${name}` : "an object";
 }

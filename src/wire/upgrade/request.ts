@@ -4,7 +4,7 @@ import type { RequestOptions as TlsRequestOptions } from "node:https";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
 import { builtins } from "../node-internals/builtins.ts";
-import { checkProtocols, checkUrl } from "./arguments.ts";
+import { checkProtocols, checkRequestOptions, checkUrl } from "./arguments.ts";
 import { noop } from "./empty.ts";
 import { abandonedError, Exchange, refusedError } from "./on-upgrade.ts";
 import type { Upgraded } from "./upgraded.ts";
@@ -49,6 +49,7 @@ export async function requestUpgrade(
 ): Promise<AnsweredUpgrade> {
   const target = checkUrl("requestUpgrade", url);
   checkProtocols("requestUpgrade", protocol);
+  checkRequestOptions("requestUpgrade", options);
   const headers = { ...options.headers, Connection: "Upgrade", Upgrade: protocol };
   const auth = target.username === "" ? {} : { auth: credentials(target) };
   const request = startRequest(target, { ...auth, ...options, headers, path: target.pathname + target.search });
@@ -74,6 +75,7 @@ export async function openTunnel(
     throw new SwitchboardError("ERR_TUNNEL_AUTHORITY", message);
   }
   const target = checkUrl("openTunnel", proxy);
+  checkRequestOptions("openTunnel", options);
   const headers: Record<string, string> = { ...options.headers, Host: authority };
   if (target.username !== "") {
     headers["Proxy-Authorization"] = `Basic ${Buffer.from(credentials(target)).toString("base64")}`;

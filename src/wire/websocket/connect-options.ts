@@ -1,7 +1,7 @@
 /** The options of `connect`, with their checks and defaults. */
 import type { ConnectionOptions as TlsConnectionOptions } from "node:tls";
 import { SwitchboardError } from "../../errors.ts";
-import { integer, listOf, optionError } from "../handshake/option-check.ts";
+import { integer, listOf, optionError, recordOf, show } from "../handshake/option-check.ts";
 import { isToken } from "../handshake/tokens.ts";
 import {
   checkOptions,
@@ -68,11 +68,7 @@ const isObject = (value: unknown): boolean => typeof value === "object" && value
 
 const checks = {
   ...webSocketChecks,
-  headers: {
-    takes: "an object of strings",
-    accepts: (value: unknown) =>
-      isObject(value) && Object.values(value as object).every((one) => typeof one === "string"),
-  },
+  headers: recordOf("strings", (_name, value) => typeof value === "string"),
   protocols: listOf("different subprotocol names (tokens)", isToken),
   signal: { takes: "an AbortSignal", accepts: (value: unknown) => value instanceof AbortSignal },
   handshakeTimeoutMs: timeout,
@@ -120,7 +116,10 @@ export function checkConnectOptions(options: ConnectOptions): ConnectSettings {
  */
 export function parseTarget(url: URL | string): URL {
   const target = URL.parse(String(url));
-  if (target === null) throw urlError("it can't be parsed");
+  if (target === null) {
+    // A text isn't shown: it may have a password.
+    throw urlError(typeof url === "string" ? "this one can't be parsed" : `got ${show(url)}`);
+  }
   if (target.hash !== "") throw urlError("it has a fragment");
   if (target.protocol === "ws:") target.protocol = "http:";
   if (target.protocol === "wss:") target.protocol = "https:";

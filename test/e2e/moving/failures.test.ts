@@ -239,7 +239,8 @@ it("refuses what makes no sense", async () => {
   await expect(board.move("nonsense" as Address, 1)).rejects.toMatchObject({ code: "ERR_ADDRESS" });
   await expect(board.move("other.0-1" as Address, 1)).rejects.toMatchObject({ code: "ERR_ADDRESS" });
   await expect(board.move(address, 2)).rejects.toMatchObject({ code: "ERR_OPTION" });
-  await expect(board.evacuate(2)).rejects.toMatchObject({ code: "ERR_OPTION" });
+  const message = "evacuate: shard takes an integer from 0 to 1, got 2";
+  await expect(board.evacuate(2)).rejects.toMatchObject({ code: "ERR_OPTION", message });
   expect(await board.move("0-nobody" as Address, 1)).toEqual({ moved: false, reason: "gone" });
   expect(await board.move(address, 0)).toEqual({ moved: true });
   expect(await ask("log")).toBe("opened");

@@ -159,9 +159,16 @@ describe("asking for an upgrade", () => {
     ["ws:", "ws://127.0.0.1", { code: "ERR_URL_SCHEME", kind: "configuration" }],
     ["no URL", "nowhere", { code: "ERR_URL", kind: "configuration" }],
     ["nothing", undefined, { code: "ERR_URL", message: expect.stringContaining("got undefined") }],
+    ["a web Request", new Request("http://localhost"), { message: expect.stringMatching(/got an object of Request$/) }],
   ])("rejects for %s", async (_name, url, error) => {
     await expect(requestUpgrade(url as string, "foobar")).rejects.toMatchObject(error);
     await expect(openTunnel(url as string, "localhost:1")).rejects.toMatchObject(error);
+  });
+
+  it.each([null, "x", 3, [], () => {}])("rejects for the options %j", async (options) => {
+    const error = { code: "ERR_ARGUMENT", message: expect.stringContaining("takes an object of options") };
+    await expect(requestUpgrade("http://127.0.0.1", "foobar", options as never)).rejects.toMatchObject(error);
+    await expect(openTunnel("http://127.0.0.1", "localhost:1", options as never)).rejects.toMatchObject(error);
   });
 
   it("rejects for a header that can't be sent", async () => {

@@ -151,6 +151,7 @@ describe("options", () => {
     ["protocols", { protocols: ["a b"] }, /protocols takes an array of/],
     ["protocols", { protocols: ["a", "a"] }, /protocols takes an array of different/],
     ["headers", { headers: { "sec-websocket-key": "x" } }, /sec-websocket-key is the handshake's own/],
+    ["headers", { headers: new Headers({ a: "b" }) } as never, /headers takes an object of strings, got Headers/],
     ["signal", { signal: {} as AbortSignal }, /signal takes an AbortSignal/],
     ["timeout", { timeout: 1 } as ConnectOptions, /unknown option "timeout"; the options are/],
   ])("with a wrong %s reject and say what it takes", async (_, options, message) => {
@@ -163,6 +164,10 @@ describe("options", () => {
       await expect(connect(url)).rejects.toMatchObject({ kind: "configuration", code: "ERR_URL" });
     },
   );
+
+  it.each([undefined, 3, new Request("http://localhost")])("say what they got in place of a URL: %s", async (url) => {
+    await expect(connect(url as never)).rejects.toThrow(/without a fragment; got (undefined|3|Request)$/);
+  });
 
   it.each(["socks5://127.0.0.1:1080", "nonsense"])("refuse the proxy %s", async (proxy) => {
     await expect(connect("ws://127.0.0.1:1/", { proxy })).rejects.toMatchObject({ code: "ERR_PROXY" });

@@ -61,7 +61,7 @@ export class BoardMoves {
   async recycle(shard: number, options: RecycleOptions): Promise<RenewalResult> {
     this.#check();
     const settings = checkRecycleOptions(options);
-    checkShard(this.#pool, shard);
+    checkShard("recycle", this.#pool, shard);
     return this.#recycler.recycle(shard, settings);
   }
 

@@ -34,7 +34,7 @@ export async function moveConnection(pool: ShardPool, address: Address, shard: n
 /** Moves all connections of a shard to the others. */
 export async function evacuate(pool: ShardPool, shard: number): Promise<EvacuationResult> {
   const startedAt = performance.now();
-  const from = checkShard(pool, shard);
+  const from = checkShard("evacuate", pool, shard);
   const to = pool.handles.filter((one) => one !== from && one.takesConnections).map(({ life }) => life);
   if (to.length === 0) throw new SwitchboardError("ERR_MOVE_FAILED", "no other shard takes connections");
   const release = pool.passOver(from);
@@ -49,14 +49,15 @@ export async function evacuate(pool: ShardPool, shard: number): Promise<Evacuati
 }
 
 function readyShard(pool: ShardPool, shard: number): ShardHandle {
-  const handle = checkShard(pool, shard);
+  const handle = checkShard("move", pool, shard);
   if (handle.takesConnections) return handle;
   throw new SwitchboardError("ERR_MOVE_FAILED", `shard ${shard} takes no connections now`);
 }
 
 /** Throws `ERR_OPTION` unless there is such a shard. */
-export function checkShard(pool: ShardPool, shard: unknown): ShardHandle {
+export function checkShard(call: string, pool: ShardPool, shard: unknown): ShardHandle {
   const handle = typeof shard === "number" ? pool.handles[shard] : undefined;
   if (handle !== undefined) return handle;
-  throw new SwitchboardError("ERR_OPTION", `shard takes an integer from 0 to ${pool.shards - 1}, got ${String(shard)}`);
+  const message = `${call}: shard takes an integer from 0 to ${pool.shards - 1}, got ${String(shard)}`;
+  throw new SwitchboardError("ERR_OPTION", message);
 }

@@ -108,7 +108,12 @@ const checks = {
   level: integer(1, 9),
   windowBits: integer(9, 15),
   contextTakeover: { takes: "true or false", accepts: (value) => typeof value === "boolean" },
-  path: { takes: 'a path pattern that begins with "/", such as "/chat/:room"', accepts: isPathPattern },
+  path: {
+    takes: 'a path pattern that begins with "/", such as "/chat/:room"',
+    accepts: isPathPattern,
+    describe: (value) =>
+      typeof value === "string" && value.startsWith("/") ? `${show(value)}, which URLPattern can't read` : show(value),
+  },
   authorize: { takes: "a function", accepts: (value) => typeof value === "function" },
   origins: originsCheck,
   protocols: listOf("subprotocol names (tokens)", isToken),
