@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -54,6 +55,7 @@ const RUN = [
   "growing-board.js",
   "generations.js",
   "mirror.js",
+  "film.js",
 ];
 const ELSEWHERE = ["server.js", "chat.js", "chat.ts"];
 
@@ -162,16 +164,34 @@ it("prices.js gets the newest price at once, and then the next", async () => {
   expect(await linesOf("prices.js")).toEqual(["102", "103"]);
 });
 
-it("mirror.js sends back messages of any length", async () => {
+/** Starts a board with the actor of an example. */
+function startActor(actor: string): ReturnType<typeof start> {
   const code = `
     import { Switchboard } from "switchboard";
-    const board = await Switchboard.start({ actor: new URL("./mirror.js", import.meta.url), shards: 1 });
+    const board = await Switchboard.start({ actor: new URL("./${actor}", import.meta.url), shards: 1 });
     board.closeOnSignals();
     const { port } = await board.listen({ port: 0 });
     console.log("port", port);
   `;
-  writeFileSync(join(folder, "mirror-board.js"), code);
-  const { program, port } = await start("mirror-board.js", /port (\d+)/);
+  writeFileSync(join(folder, `board-of-${actor}`), code);
+  return start(`board-of-${actor}`, /port (\d+)/);
+}
+
+it("film.js sends a file of any length", async () => {
+  const film = randomBytes(30_000_000);
+  writeFileSync(join(folder, "film.mp4"), film);
+  const { program, port } = await startActor("film.js");
+  const client = new WebSocket(`ws://localhost:${port}`);
+  const chunks: Buffer[] = [];
+  client.on("message", (chunk: Buffer) => chunks.push(chunk));
+  const [code] = await once(client, "close");
+  expect(code).toBe(1000);
+  expect(Buffer.concat(chunks).equals(film)).toBe(true);
+  await stop(program);
+});
+
+it("mirror.js sends back messages of any length", async () => {
+  const { program, port } = await startActor("mirror.js");
   const client = new WebSocket(`ws://localhost:${port}`);
   await once(client, "open");
   for (const bytes of [0, 20, 5_000, 200_000]) {
