@@ -21,10 +21,11 @@ process.env["NODE_OPTIONS"] = `${process.env["NODE_OPTIONS"] ?? ""} --require=${
  */
 const sharing = globSync(
   [
-    "test/{bench,load,runtime}/**/*.test.ts",
+    "test/{bench,engines,load,runtime}/**/*.test.ts",
     "test/board/{accept,connection,metrics,shard}/**/*.test.ts",
     "test/board/switchboard/{engine,moving,options,pool}/**/*.test.ts",
-    "test/server/{api,auth,centrifuge,channels,client,config,hooks,protocol,serve}/**/*.test.ts",
+    "test/e2e/streams/**/*.test.ts",
+    "test/server/{api,auth,centrifuge,channels,client,config,emulation,hooks,protocol,serve}/**/*.test.ts",
     "test/wire/{handshake,transport,websocket}/**/*.test.ts",
   ],
   {
