@@ -129,7 +129,7 @@ it(
 it(
   "leaves time for closed when a peer never answers the close handshake",
   async () => {
-    const server = await startServer({ timeoutMs: 3_000 });
+    const server = await startServer({ timeoutMs: 6_000 });
     const rows = openRows();
     const client = await RawClient.open({ port: server.port, path: rows.path("none", 100) });
     server.program.kill("SIGTERM");

@@ -117,8 +117,11 @@ it("closes a client that answers no ping", async () => {
   const { url } = await startTestServer({ ...INSECURE, client });
   const stream = await LineStream.open(url);
   await stream.connected();
-  expect(await stream.next()).toEqual({});
-  expect(await stream.next()).toEqual({ push: { disconnect: { code: 3012, reason: "no pong", reconnect: true } } });
+  let line = await stream.next();
+  expect(line).toEqual({});
+  // On a busy machine a second ping may go before the first one's time is over.
+  while (Object.keys(line as object).length === 0) line = await stream.next();
+  expect(line).toEqual({ push: { disconnect: { code: 3012, reason: "no pong", reconnect: true } } });
   expect(await stream.raw()).toBeUndefined();
 });
 

@@ -217,7 +217,7 @@ describe("a cluster", () => {
     const threw = expect.objectContaining({ message: "surveyed threw", code: "E_SURVEY" });
     expect(await here.board.survey("throw")).toEqual(each({ kind: "failed", error: threw }));
     const unresponsive = expect.objectContaining({ code: "ERR_SHARD_UNRESPONSIVE" });
-    expect(await here.board.survey("never", { timeoutMs: 2_000 })).toEqual(
+    expect(await here.board.survey("never", { timeoutMs: 6_000 })).toEqual(
       each({ kind: "failed", error: unresponsive }),
     );
     const tooLarge = new Uint8Array(1024 * 1024);
