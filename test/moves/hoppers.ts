@@ -136,6 +136,8 @@ class HopThread {
   readonly #numbers = new Array<number>(TOPICS).fill(0);
   #moves = 0;
   #calledOff = 0;
+  /** Number of other threads whose last subscribers have come. */
+  #othersStopped = 0;
   #isMoving = true;
   #isPublishing = true;
   #random: number;
@@ -152,6 +154,7 @@ class HopThread {
       this.#ports.set(life, port);
       port.on("message", (message: { readonly kind: string }) => {
         if (message.kind === "hopper") this.#arrive(message as Arrival);
+        if (message.kind === "stopped") this.#othersStopped++;
       });
     }
     await Promise.all(ports.map(({ life, port }) => this.#bus.addLink(port, life)));
@@ -218,7 +221,16 @@ class HopThread {
       }
       await new Promise((resolve) => setImmediate(resolve));
     }
+    if (this.#settings.way === "naive") await this.#allArrived(lives);
     parentPort?.postMessage({ kind: "stoppedMoving" });
+  }
+
+  /** Waits until nobody is between two threads: without marks, who is there misses the end of the run. */
+  async #allArrived(lives: readonly number[]): Promise<void> {
+    for (const life of lives) this.#ports.get(life)?.postMessage({ kind: "stopped" });
+    while (this.#othersStopped < lives.length || this.#moving.size > 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   async #send(leaving: readonly Hopper[], life: number): Promise<void> {
