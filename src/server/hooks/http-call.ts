@@ -68,7 +68,7 @@ export interface Call {
 /** How far a try has come. */
 type Stage = "connecting" | "securing" | "waiting" | "reading";
 
-/** What an error means in each stage. */
+/** Kinds of failure that an error means, by stage. */
 const failureIn: Readonly<Record<Stage, FailureKind>> = {
   connecting: "unreachable",
   securing: "tls",

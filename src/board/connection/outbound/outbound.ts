@@ -87,7 +87,7 @@ export class Outbound extends OutboundQueue<OutboundHost> {
   push(frame: Frame, topic?: string, group?: BroadcastGroup, isKept = false): SendResult | "refused" {
     if (!this.isBehind) {
       const waits = this.queue(frame, group, isKept);
-      // Of a publish, the result tells which peers are slow, not which shards are busy.
+      // The result of a publish tells which peers are slow, not which shards are busy.
       return waits && topic === undefined && !isKept ? "buffered" : "sent";
     }
     const policy = (topic !== undefined ? this.#policies?.get(topic) : undefined) ?? this.policy;
