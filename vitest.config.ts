@@ -16,8 +16,8 @@ process.env["NODE_OPTIONS"] = `${process.env["NODE_OPTIONS"] ?? ""} --require=${
 
 /**
  * Tests that leave nothing behind: a process runs one of their files after the other, which saves 0.3 s of CPU for each.
- * Not those that count the descriptors, the threads or the memory of their process, nor those of the protocol: they
- * create memory of WebAssembly again and again, and a process has room for a few dozen at a time.
+ * Not those that count the descriptors, the threads or the memory of their process, or look at the state of a module; nor
+ * those of the protocol: they create memory of WebAssembly again and again, and a process has room for a few dozen.
  */
 const sharing = globSync(
   [

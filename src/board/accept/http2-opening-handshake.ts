@@ -122,7 +122,7 @@ export function requestOf(
 
 // Loops: a peer may open and reset a thousand streams in one read, and a request is made for each.
 
-/** The headers without pseudo-headers, but with `host`. */
+/** The headers without pseudo-headers, but with `host`. One called `__proto__` is left out. */
 function plainHeaders(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   const plain: IncomingHttpHeaders = {};
   for (const name in headers) if (!name.startsWith(":")) plain[name] = headers[name];

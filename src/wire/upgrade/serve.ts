@@ -51,8 +51,8 @@ export function serveUpgrades(server: Server, service: UpgradeService): () => vo
 /**
  * Serves one exchange, given the arguments of a server's `upgrade` or `connect` event. An error of the service is
  * answered with 500, and `onUpgrade(request)` rejects with that error; if nobody has called that, the error becomes a
- * process warning, at most one in a second. Responses to earlier requests on the same
- * connection are sent before the answer, however long they take. Rejects only with `ERR_ARGUMENT`, for wrong arguments.
+ * process warning, at most one in a second. Responses to earlier requests on the same connection are sent before the
+ * answer, however long they take. Rejects only with `ERR_ARGUMENT`, for wrong arguments.
  */
 export async function answerUpgrade(
   request: IncomingMessage,
